@@ -1,0 +1,94 @@
+//! What a sender and a receiver are told before they start.
+
+use std::time::Duration;
+
+use crate::wire::{Name, StreamMode};
+use crate::{Bitrate, ByteCount, SessionId, StreamId, SubscriberId};
+
+/// Whether a late packet is still wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every byte, or an exact account of what is missing.
+    #[default]
+    Reliable,
+    /// What did not come within this time of its first sending is passed over and reported.
+    Timely(Duration),
+}
+
+/// What a [`crate::Sender`] is told.
+#[derive(Clone, Debug)]
+pub struct SenderConfig {
+    /// The stream.
+    pub stream: StreamId,
+    /// The session: random, new at every start.
+    pub session: SessionId,
+    /// When the publisher started, in microseconds of Unix time.
+    pub started_us: u64,
+    /// The stream's name.
+    pub name: Name,
+    /// How the payload is to be read.
+    pub mode: StreamMode,
+    /// Whether a late packet is still wanted.
+    pub delivery: Delivery,
+    /// Length of a full datagram, in bytes: UDP payload, headers of UDP and IP not counted.
+    pub datagram_len: u16,
+    /// What UDP, IP and Ethernet add to a datagram, in bytes: for the pacer and the counters.
+    pub overhead_len: u16,
+    /// Data packets in a full block, 1 to 128.
+    pub k: u8,
+    /// `None`: as fast as the slowest kept subscriber takes it.
+    pub rate: Option<Bitrate>,
+    /// No burst takes longer than this on a wire of the stream's rate.
+    pub burst: Duration,
+    /// Payload that is kept for repair and late joiners.
+    pub retain: ByteCount,
+    /// Payload older than this is not kept, where given.
+    pub retain_for: Option<Duration>,
+    /// The first byte waits for this many proven subscribers…
+    pub wait_for: u32,
+    /// …or this long.
+    pub wait_at_most: Duration,
+    /// How long End is repeated for those who have not all.
+    pub finish_timeout: Duration,
+    /// The shortest and the longest time between two heartbeats.
+    pub heartbeat: (Duration, Duration),
+    /// Seeds the cookie and the back-offs: 32 random bytes.
+    pub seed: [u8; 32],
+}
+
+/// Where a receiver starts in a session that is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With what is sent next.
+    #[default]
+    Live,
+    /// With the oldest packet that the publisher still has.
+    Oldest,
+}
+
+/// What a [`crate::Receiver`] is told.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    /// Who this is: random, new at every start.
+    pub subscriber: SubscriberId,
+    /// What a person calls it.
+    pub name: Name,
+    /// The stream's name, if only that one is wanted; otherwise the first that is announced.
+    pub stream: Option<Name>,
+    /// Where to start in a session that is under way.
+    pub start: Start,
+    /// Overrides the announce's deadline.
+    pub delivery: Option<Delivery>,
+    /// Payload that may wait for a gap to close or for the output.
+    pub window: ByteCount,
+    /// Payload that the socket's buffer holds without loss: the credit that is given out.
+    pub socket_buffer: ByteCount,
+    /// No return path: nothing is ever sent.
+    pub mute: bool,
+    /// How often one gap is asked for before it is given up.
+    pub max_tries: u32,
+    /// A session is called silent after this without a datagram of it.
+    pub silent_after: Duration,
+    /// Seeds the back-offs: 32 random bytes.
+    pub seed: [u8; 32],
+}

@@ -1,0 +1,43 @@
+//! The protocol of onecast: what crosses the wire, and the two state machines at its ends.
+//!
+//! Nothing here does I/O, reads a clock, owns chance or logs. Bytes and time go in; bytes,
+//! deadlines and facts come out, by six calls: `push`, `handle_datagram`, `handle_timeout`,
+//! `poll_transmit`, `poll_timeout` and `poll_event`.
+//!
+//! # Map
+//!
+//! | you look for | open |
+//! |---|---|
+//! | the layout of a packet | [`wire`] |
+//! | the one place that names bincode | `wire/codec.rs` |
+//! | what a publisher does | [`sender`], [`Sender`] |
+//! | what a subscriber does | [`receiver`], [`Receiver`] |
+//! | how an address is written | [`endpoint`] |
+//! | numbers, names, time and units | [`seq`], [`id`], [`time`], [`units`] |
+//! | the cookie before any unicast answer | [`cookie`] |
+//! | group round-trip time and group size | [`grtt`] |
+//!
+//! `docs/PROTOCOL.md` gives every packet field by field, with the rules and test vectors.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod config;
+pub mod cookie;
+pub mod endpoint;
+pub mod grtt;
+pub mod id;
+pub mod receiver;
+pub mod sender;
+pub mod seq;
+pub mod time;
+pub mod units;
+pub mod wire;
+
+pub use config::{Delivery, ReceiverConfig, SenderConfig};
+pub use endpoint::Endpoint;
+pub use id::{SessionId, StreamId, SubscriberId};
+pub use receiver::Receiver;
+pub use sender::Sender;
+pub use seq::{Seq, SeqRange};
+pub use time::{Timestamp, WireTime};
+pub use units::{Bitrate, ByteCount};

@@ -1,0 +1,318 @@
+//! The subscriber's half of the protocol.
+//!
+//! A packet's way in: [`Receiver::handle_datagram`] decodes it, the session says whether it is
+//! meant, the window places it and sees the gaps, the gaps wait their time and are asked for, and
+//! [`Receiver::pull`] hands everything out in order, or passes on at the deadline.
+//!
+//! | you look for | open |
+//! |---|---|
+//! | which session is followed | `receiver/session.rs`, `receiver/adopt.rs` |
+//! | what happens when a packet comes | `receiver/arrival.rs` |
+//! | places by number | `receiver/window.rs` |
+//! | what is missing, and when it is asked for | `receiver/gaps.rs`, `receiver/nak.rs` |
+//! | what was sent before we came | `receiver/catch_up.rs` |
+//! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
+//! | what the sender is told | `receiver/report.rs`, `receiver/enrol.rs` |
+//! | the sender's clock | `receiver/clock.rs` |
+//! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
+
+mod adopt;
+mod arrival;
+mod catch_up;
+mod clock;
+mod delivery;
+mod enrol;
+mod event;
+mod gaps;
+mod nak;
+mod records;
+mod report;
+mod session;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+
+pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
+pub use nak::AT_ONCE;
+pub use report::report_interval;
+pub use stats::ReceiverStats;
+
+use crate::wire::{self, Body, ByeReason, Datagram, Name, Packet, ReportState};
+use crate::{ReceiverConfig, Seq, SessionId, Timestamp};
+use enrol::Enrolment;
+use report::Reporter;
+use session::Session;
+
+/// By which socket a datagram came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// The one that is bound to the group.
+    Group,
+    /// The one that feedback is sent from.
+    Feedback,
+}
+
+/// What a receiver waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Something is to be sent at once.
+    Control,
+    /// A back-off ends, or a NAK went unanswered.
+    Nak,
+    /// The oldest gap is not worth waiting for any longer.
+    Deadline,
+    /// The sender is to be told how this subscriber fares.
+    Report,
+    /// The sender is to be told that this subscriber is there, or that it leaves.
+    Enrol,
+    /// What was missed does not come: it is asked for again.
+    CatchUp,
+    /// Nothing was heard for long.
+    Silence,
+}
+
+/// Where a receiver stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The session, if one is followed.
+    pub session: Option<SessionId>,
+    /// Where it comes from.
+    pub source: Option<SocketAddr>,
+    /// The stream's name.
+    pub name: Option<Name>,
+    /// Live, catching up, or at the end.
+    pub state: ReportState,
+    /// The first packet that was not handed out.
+    pub next: Seq,
+    /// One past the newest packet that is known to have been sent.
+    pub lead: Seq,
+    /// Packets that wait in the window.
+    pub held: u64,
+    /// Whether nothing is heard of the session.
+    pub silent: bool,
+}
+
+/// One stream of one group.
+#[derive(Debug)]
+pub struct Receiver {
+    config: ReceiverConfig,
+    rng: fastrand::Rng,
+    session: Option<Session>,
+    enrolment: Enrolment,
+    reporter: Reporter,
+    /// What is handed out before the session's window is looked at.
+    ready: VecDeque<Delivered>,
+    control: VecDeque<(SocketAddr, Body)>,
+    /// Numbers the datagrams that leave here.
+    number: u64,
+    /// Memory that the bodies of packets are cut from.
+    arena: BytesMut,
+    /// Since when a catch-up has not got on.
+    catch_up_stalled: Timestamp,
+    events: VecDeque<Event>,
+    stats: ReceiverStats,
+    /// Wire losses of the sessions before this one.
+    lost_before: u64,
+}
+
+impl Receiver {
+    /// A receiver that waits for an announce.
+    #[must_use]
+    pub fn new(config: ReceiverConfig, now: Timestamp) -> Self {
+        let (seed, _) = config.seed.split_at(8);
+        let seed = u64::from_be_bytes(seed.try_into().unwrap_or_default());
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            session: None,
+            enrolment: Enrolment::asking(now),
+            reporter: Reporter::new(now),
+            ready: VecDeque::new(),
+            control: VecDeque::new(),
+            number: 0,
+            arena: BytesMut::new(),
+            catch_up_stalled: now,
+            events: VecDeque::new(),
+            stats: ReceiverStats::default(),
+            lost_before: 0,
+            config,
+        }
+    }
+
+    /// Takes what came in by a socket; copies what it keeps.
+    pub fn handle_datagram(
+        &mut self,
+        datagram: &mut [u8],
+        via: Via,
+        from: SocketAddr,
+        now: Timestamp,
+    ) {
+        // The body goes into an arena that many packets share: no allocation for each.
+        self.arena.reserve_chunk(datagram.len());
+        self.arena.extend_from_slice(datagram);
+        let datagram: Datagram = self.arena.split().freeze();
+        match wire::decode(datagram) {
+            Ok(packet) => self.handle_packet(&packet, via, from, now),
+            Err(reason) => self.stats.discarded.add(reason),
+        }
+    }
+
+    /// Takes a decoded packet: the simulator's door.
+    pub fn handle_packet(&mut self, packet: &Packet, via: Via, from: SocketAddr, now: Timestamp) {
+        match self.take(packet, via, from, now) {
+            Ok(()) => self.stats.received.add(packet.header.kind, 1, 0),
+            Err(reason) => self.stats.discarded.add(reason),
+        }
+    }
+
+    /// Takes the group socket's count of datagrams it had no room for, as the kernel gives it.
+    pub fn on_kernel_drops(&mut self, total: u64) {
+        self.stats.kernel_drops = self.stats.kernel_drops.max(total);
+        self.count_wire_losses();
+    }
+
+    /// Does what has become due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.pass_deadlines(now);
+        self.ask_for_missing(now);
+        self.retry_catch_up(now);
+        self.notice_silence(now);
+        self.enrol(now);
+        self.report_if_due(now);
+    }
+
+    /// Writes the next datagram into `buf`, which is cleared, and says where it goes.
+    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<SocketAddr> {
+        buf.clear();
+        let (to, packet) = self.poll_packet(now)?;
+        wire::encode(&packet, buf);
+        Some(to)
+    }
+
+    /// The next packet to send: the simulator's door.
+    pub fn poll_packet(&mut self, now: Timestamp) -> Option<(SocketAddr, Packet)> {
+        if self.config.mute {
+            self.control.clear();
+        }
+        let (to, body) = self.control.pop_front()?;
+        let session = self.session.as_ref()?;
+        let header = wire::Header {
+            kind: body.kind(),
+            flags: 0,
+            key_epoch: 0,
+            stream: session.stream,
+            session: session.id,
+            number: self.number,
+            sent_at: now.to_wire(),
+        };
+        self.number += 1;
+        Some((to, Packet { header, body }))
+    }
+
+    /// When to call [`Receiver::handle_timeout`] again, and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
+        let control = (!self.control.is_empty()).then_some((Timestamp::ZERO, Timer::Control));
+        let session = self.session.as_ref();
+        let enrol = session.and(self.enrolment.due());
+        let gaps = session.map(|session| &session.gaps);
+        let nak = gaps.and_then(gaps::Gaps::due);
+        let deadline = gaps.and_then(gaps::Gaps::deadline);
+        let named = [
+            (enrol, Timer::Enrol),
+            (nak, Timer::Nak),
+            (deadline, Timer::Deadline),
+            (self.report_due(), Timer::Report),
+            (self.catch_up_due(), Timer::CatchUp),
+            (self.silence_due(), Timer::Silence),
+        ];
+        let named = named.into_iter().filter_map(|(due, timer)| Some((due?, timer)));
+        named.chain(control).min()
+    }
+
+    /// What happened since the last call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Says goodbye to the publisher; to be called until [`Receiver::has_left`].
+    pub fn leave(&mut self, reason: ByeReason, now: Timestamp) {
+        if !self.enrolment.is_leaving() {
+            self.report(now);
+            self.enrolment = Enrolment::leaving(reason, now);
+            self.enrol(now);
+        }
+    }
+
+    /// Whether goodbye was said, or there was nobody to say it to.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let nobody = self.session.is_none() || self.config.mute;
+        self.control.is_empty() && (matches!(self.enrolment, Enrolment::Gone) || nobody)
+    }
+
+    /// What was done since the start.
+    #[must_use]
+    pub fn stats(&self) -> &ReceiverStats {
+        &self.stats
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let session = self.session.as_ref();
+        Status {
+            session: session.map(|session| session.id),
+            source: session.map(|session| session.source),
+            name: session.map(|session| session.name.clone()),
+            state: self.state(),
+            next: session.map_or(Seq::ZERO, |session| session.window.next()),
+            lead: session.map_or(Seq::ZERO, |session| session.lead),
+            held: session.map_or(0, |session| session.window.held()),
+            silent: session.is_some_and(|session| session.silent),
+        }
+    }
+
+    fn notice_silence(&mut self, now: Timestamp) {
+        let after = self.config.silent_after;
+        let Some(session) = &mut self.session else { return };
+        if !session.silent && !session.end_handed_out && now.since(session.heard) >= after {
+            session.silent = true;
+            let session = session.id;
+            self.events.push_back(Event::Silent { session, after });
+        }
+    }
+
+    fn silence_due(&self) -> Option<Timestamp> {
+        let session = self.session.as_ref()?;
+        let waits = !session.silent && !session.end_handed_out;
+        waits.then(|| session.heard.after(self.config.silent_after))
+    }
+
+    fn count_wire_losses(&mut self) {
+        let lost = self.session.as_ref().map_or(0, |session| session.numbers.lost());
+        let wire = (self.lost_before + lost).saturating_sub(self.stats.kernel_drops);
+        self.stats.wire_lost = self.stats.wire_lost.max(wire);
+    }
+}
+
+/// Memory for the bodies of packets is taken in pieces that many of them share.
+trait Arena {
+    fn reserve_chunk(&mut self, len: usize);
+}
+
+impl Arena for BytesMut {
+    fn reserve_chunk(&mut self, len: usize) {
+        if self.capacity() < len {
+            self.reserve(CHUNK.max(len));
+        }
+    }
+}
+
+/// Some 180 full packets: small against a window, large against an allocation.
+const CHUNK: usize = 256 << 10;

@@ -1,0 +1,108 @@
+//! Which session is followed (docs/PROTOCOL.md, "Sessions").
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::enrol::Enrolment;
+use super::report::Reporter;
+use super::session::Session;
+use super::{Delivered, Event, Receiver, Via};
+use crate::wire::{Announce, Discard, Header};
+use crate::{Seq, Timestamp};
+
+impl Receiver {
+    /// An announce of the session that is followed, or of another one.
+    pub(super) fn on_announce(
+        &mut self,
+        header: &Header,
+        announce: &Announce,
+        via: Via,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        if self.config.stream.as_ref().is_some_and(|wanted| *wanted != announce.name) {
+            return Err(Discard::ForeignStream);
+        }
+        if let Some(session) = &mut self.session {
+            if session.id == header.session && session.stream == header.stream {
+                session.refresh(announce);
+                return Ok(());
+            }
+            if !session.yields_to(header, announce, from, now) {
+                return Err(if session.stream == header.stream {
+                    Discard::ForeignSession
+                } else {
+                    Discard::ForeignStream
+                });
+            }
+        }
+        if via != Via::Group {
+            return Err(Discard::ForeignSession);
+        }
+        self.adopt(Session::new(header, announce, from, &self.config, now), now);
+        Ok(())
+    }
+
+    fn adopt(&mut self, session: Session, now: Timestamp) {
+        let restart = self.session.is_some();
+        self.abandon_session();
+        let info = session.info(restart);
+        self.control.clear();
+        self.reporter = Reporter::new(now);
+        let spread = Duration::from_micros(self.rng.u64(0..REGISTER_SPREAD_US));
+        if !self.enrolment.is_leaving() {
+            self.enrolment = Enrolment::asking(now.after(spread));
+        }
+        self.session = Some(session);
+        self.stats.sessions += 1;
+        self.ready.push_back(Delivered::Session(info.clone()));
+        self.events.push_back(Event::Adopted(info));
+    }
+
+    /// What of the old session is in order is still handed out, then the new one.
+    fn abandon_session(&mut self) {
+        self.drain_in_order();
+        let Some(old) = self.session.take() else { return };
+        self.lost_before = self.lost_before.saturating_add(old.numbers.lost());
+        self.stats.packets_abandoned += old.window.held();
+    }
+}
+
+impl Session {
+    /// What an announce of this session says anew.
+    fn refresh(&mut self, announce: &Announce) {
+        self.feedback = announce.feedback.unwrap_or(self.source);
+        self.hear_size(announce.grtt_us, announce.group_size);
+    }
+
+    /// Whether another session takes the place of this one.
+    fn yields_to(
+        &self,
+        header: &Header,
+        announce: &Announce,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> bool {
+        if self.is_over(now) {
+            return true;
+        }
+        let same_stream = self.stream == header.stream && self.name == announce.name;
+        let same_host = self.source.ip() == from.ip();
+        same_stream && same_host && announce.started_us > self.started_us
+    }
+}
+
+impl Receiver {
+    /// Packets up to `lead` are known to have been sent, those before `trail` are gone.
+    pub(super) fn on_extent(&mut self, trail: Seq, lead: Seq, deadline: Option<Timestamp>, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        session.lead = session.lead.max(lead);
+        session.trail = session.trail.max(trail);
+        self.pass_trail();
+        self.end_catch_up_if_there(now);
+        self.look_ahead(deadline, now);
+    }
+}
+
+/// A thousand subscribers that hear the same announce do not all answer in the same moment.
+const REGISTER_SPREAD_US: u64 = 5_000;

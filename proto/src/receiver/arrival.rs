@@ -1,0 +1,241 @@
+//! What happens when a packet comes.
+
+use std::net::SocketAddr;
+
+use super::enrol::Enrolment;
+use super::session::Session;
+use super::window::Placed;
+use super::{Event, Receiver, Via};
+use crate::sender::is_group_number;
+use crate::wire::{
+    Body, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End, Heartbeat, Kind,
+    Packet,
+};
+use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
+
+impl Receiver {
+    pub(super) fn take(
+        &mut self,
+        packet: &Packet,
+        via: Via,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        if let Body::Announce(announce) = &packet.body {
+            self.check_pinned(packet, from)?;
+            self.on_announce(&packet.header, announce, via, from, now)?;
+            self.hear(packet, now);
+            let due = self.due_at(packet.header.sent_at);
+            self.on_extent(announce.trail, announce.lead, due, now);
+            return Ok(());
+        }
+        let session = self.session.as_ref().ok_or(Discard::ForeignSession)?;
+        if packet.header.stream != session.stream {
+            return Err(Discard::ForeignStream);
+        }
+        if packet.header.session != session.id {
+            return Err(Discard::ForeignSession);
+        }
+        self.check_pinned(packet, from)?;
+        // Heard is heard, also where there is no room for it: it was not lost on the way.
+        self.hear(packet, now);
+        self.dispatch(packet, via, now)
+    }
+
+    /// A session speaks from one address; whoever else uses its name is not heard.
+    fn check_pinned(&self, packet: &Packet, from: SocketAddr) -> Result<(), Discard> {
+        let ours = self.session.as_ref().filter(|session| session.id == packet.header.session);
+        match ours {
+            Some(session) if session.source != from => Err(Discard::ForeignSource),
+            _ => Ok(()),
+        }
+    }
+
+    fn dispatch(&mut self, packet: &Packet, via: Via, now: Timestamp) -> Result<(), Discard> {
+        match &packet.body {
+            Body::Data(coded) | Body::Repair(coded) => {
+                self.on_coded(coded, packet.header.kind, via, now)
+            }
+            Body::Ncf(ncf) => {
+                self.on_ncf(ncf, now);
+                Ok(())
+            }
+            Body::Refused(refused) => {
+                self.on_refused(refused);
+                Ok(())
+            }
+            Body::Heartbeat(heartbeat) => {
+                self.on_heartbeat(heartbeat, packet, now);
+                Ok(())
+            }
+            Body::End(end) => self.on_end(end, packet.header.sent_at, now),
+            Body::CookieChallenge(challenge) => self.on_challenge(*challenge, via),
+            Body::CatchUpAccept(accept) => self.on_catch_up_accept(*accept, via, now),
+            Body::Evict(evict) => {
+                if evict.subscriber != self.config.subscriber {
+                    return Err(Discard::Direction);
+                }
+                self.events.push_back(Event::Evicted { reason: evict.reason });
+                Ok(())
+            }
+            Body::Parity(_) | Body::Manifest(_) | Body::KeyUpdate(_) => Ok(()),
+            Body::Announce(_)
+            | Body::Nak(_)
+            | Body::Report(_)
+            | Body::Register(_)
+            | Body::CookieReply(_)
+            | Body::CatchUpRequest(_)
+            | Body::Bye(_)
+            | Body::KeyRequest(_) => Err(Discard::Direction),
+        }
+    }
+
+    /// The session is alive, and its clock is seen.
+    fn hear(&mut self, packet: &Packet, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        session.heard = now;
+        session.clock.on_datagram(packet.header.sent_at, now);
+        if is_group_number(packet.header.number) {
+            session.numbers.on_datagram(packet.header.number);
+        }
+        if session.silent {
+            session.silent = false;
+            let session = session.id;
+            self.events.push_back(Event::HeardAgain { session });
+        }
+    }
+
+    fn on_coded(
+        &mut self,
+        coded: &Coded,
+        kind: Kind,
+        via: Via,
+        sent_at: WireTime,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let due = self.due_at(sent_at);
+        let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
+        if coded.body.len() > usize::from(session.coded_len) {
+            return Err(Discard::Size);
+        }
+        // What cannot be handed out must not take the place of what can.
+        CodedPrefix::read(&coded.body)?;
+        session.barren_heartbeats = 0;
+        let seq = coded.seq(session.frontier.max(session.window.next()));
+        match session.window.place(seq, coded.body.clone()) {
+            Placed::New => self.stats.packets_placed += 1,
+            Placed::Duplicate => self.stats.packets_duplicate += 1,
+            Placed::Beyond => {
+                // It exists all the same: once there is room it will be missed.
+                session.lead = session.lead.max(seq.next().min(session.believable()));
+                return Err(Discard::OutOfWindow);
+            }
+        }
+        session.lead = session.lead.max(seq.next());
+        if session.gaps.fill(seq) && kind == Kind::Repair {
+            self.stats.packets_repaired += 1;
+        }
+        self.advance_frontier(seq, via, due, now);
+        Ok(())
+    }
+
+    /// Sees the gap that `seq` leaves behind it.
+    fn advance_frontier(&mut self, seq: Seq, via: Via, due: Option<Timestamp>, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        let frontier = session.frontier;
+        if let Some(to) = session.catch_up_to {
+            if via == Via::Feedback && seq >= frontier && seq < to {
+                self.advance_catch_up(seq, now);
+            }
+            return;
+        }
+        if seq < frontier {
+            return;
+        }
+        session.frontier = seq.next();
+        if seq > frontier {
+            self.miss(SeqRange::new(frontier, seq), due, now);
+        }
+    }
+
+    fn on_heartbeat(&mut self, heartbeat: &Heartbeat, packet: &Packet, now: Timestamp) {
+        let due = self.due_at(packet.header.sent_at);
+        let Some(session) = &mut self.session else { return };
+        session.grtt = std::time::Duration::from_micros(u64::from(heartbeat.grtt_us));
+        session.group_size = crate::grtt::GroupSize(heartbeat.group_size);
+        if heartbeat.lead > session.lead {
+            session.barren_heartbeats += 1;
+            if session.barren_heartbeats == BARREN && session.window.end() == Seq::ZERO {
+                let datagram_len =
+                    session.coded_len.saturating_add(crate::wire::CODED_HEADER_LEN as u16);
+                self.events.push_back(Event::MtuSuspected { datagram_len });
+            }
+        }
+        self.on_extent(heartbeat.trail, heartbeat.lead, due, now);
+        if packet.header.flags & crate::wire::FLAG_REPORT_WANTED != 0 {
+            self.on_report_wanted(now);
+        }
+    }
+
+    fn on_end(&mut self, end: &End, sent_at: WireTime, now: Timestamp) -> Result<(), Discard> {
+        let due = self.due_at(sent_at);
+        let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
+        if session.end.is_some_and(|known| known != *end) || end.lead < session.lead {
+            return Err(Discard::Malformed);
+        }
+        session.end = Some(*end);
+        self.on_report_wanted(now);
+        self.on_extent(Seq::ZERO, end.lead, due, now);
+        Ok(())
+    }
+
+    fn on_challenge(&mut self, challenge: CookieChallenge, via: Via) -> Result<(), Discard> {
+        if challenge.subscriber != self.config.subscriber || via != Via::Feedback {
+            return Err(Discard::Direction);
+        }
+        if self.config.mute || self.enrolment.is_leaving() {
+            return Ok(());
+        }
+        let was_proven = self.enrolment.is_proven();
+        self.enrolment = Enrolment::Proven;
+        self.say(Body::CookieReply(CookieReply {
+            subscriber: self.config.subscriber,
+            cookie: challenge.cookie,
+            name: self.config.name.clone(),
+        }));
+        if !was_proven {
+            self.reporter.on_proven();
+        }
+        self.repeat_catch_up_request();
+        Ok(())
+    }
+
+    /// Queues feedback; without a session there is nobody to tell.
+    pub(super) fn say(&mut self, body: Body) {
+        if let Some(session) = &self.session
+            && !self.config.mute
+        {
+            self.control.push_back((session.feedback, body));
+        }
+    }
+
+    /// On a timely stream: when what left at `sent_at` is no longer wanted.
+    pub(super) fn due_at(&self, sent_at: WireTime) -> Option<Timestamp> {
+        let session = self.session.as_ref()?;
+        let Delivery::Timely(deadline) = session.delivery else { return None };
+        Some(session.clock.arrival_of(sent_at)?.after(deadline))
+    }
+}
+
+impl Session {
+    /// A seq beyond this is not the sender's next packet, whoever says so.
+    fn believable(&self) -> Seq {
+        self.lead.max(self.window.limit()).plus(BELIEVABLE)
+    }
+}
+
+/// Three heartbeats in a row that tell of data, and not one packet of it.
+const BARREN: u32 = 3;
+
+/// Packets by which one packet may move what is known to have been sent: a gigabyte of them.
+const BELIEVABLE: u64 = 1 << 20;

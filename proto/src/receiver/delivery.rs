@@ -1,0 +1,89 @@
+//! Out in order.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::event::{Ending, Gap, Payload};
+use super::window::Popped;
+use super::{Delivered, Receiver};
+use crate::wire::{CODED_PREFIX_LEN, CodedPrefix, StreamMode};
+use crate::{Seq, Timestamp};
+
+impl Receiver {
+    /// The next thing in order. What is not pulled stays in the window and holds the credit back,
+    /// so that a driver pulls only while its output has room.
+    pub fn pull(&mut self, now: Timestamp) -> Option<Delivered> {
+        loop {
+            if let Some(delivered) = self.ready.pop_front() {
+                return Some(delivered);
+            }
+            if !self.hand_out_next(now) {
+                return self.hand_out_end(now);
+            }
+        }
+    }
+
+    /// Moves what is next in order to `ready`; false if it is not here.
+    fn hand_out_next(&mut self, now: Timestamp) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        match session.window.pop() {
+            Some(Popped::Body(seq, body)) => self.hand_out_body(seq, &body, now),
+            Some(Popped::Gap(gap)) => self.hand_out_gap(gap),
+            None => return false,
+        }
+        true
+    }
+
+    fn hand_out_body(&mut self, seq: Seq, body: &Bytes, now: Timestamp) {
+        self.stats.packets_delivered += 1;
+        let Some(session) = &mut self.session else { return };
+        let Ok(prefix) = CodedPrefix::read(body) else { return };
+        let end = CODED_PREFIX_LEN + usize::from(prefix.len);
+        let payload = body.slice(CODED_PREFIX_LEN..end.min(body.len()));
+        let arrival = session.clock.arrival_of(prefix.first_sent);
+        let delay = arrival.map_or(Duration::ZERO, |arrival| now.since(arrival));
+        let (ready, stats) = (&mut self.ready, &mut self.stats);
+        let mut out = |bytes: Bytes| {
+            stats.bytes_delivered += bytes.len() as u64;
+            ready.push_back(Delivered::Payload(Payload { seq, bytes, delay }));
+        };
+        match session.mode {
+            StreamMode::Bytes => out(payload),
+            StreamMode::Messages => session.records.push(payload, prefix.first_record, out),
+        }
+    }
+
+    pub(super) fn hand_out_gap(&mut self, gap: Gap) {
+        if let Some(session) = &mut self.session {
+            session.records.lose_step();
+        }
+        self.ready.push_back(Delivered::Gap(gap));
+    }
+
+    /// The end, once, when everything before it was handed out.
+    fn hand_out_end(&mut self, now: Timestamp) -> Option<Delivered> {
+        let session = self.session.as_mut()?;
+        let end = session.end?;
+        if session.end_handed_out || !session.is_done() {
+            return None;
+        }
+        session.end_handed_out = true;
+        let lost_packets = session.given_up + session.skipped;
+        self.reporter.on_state();
+        self.report_if_due(now);
+        Some(Delivered::End(Ending {
+            lead: end.lead,
+            bytes: end.bytes,
+            sha256: end.sha256,
+            aborted: end.aborted,
+            lost_packets,
+        }))
+    }
+
+    /// Makes everything that is next in order ready: the window is about to change.
+    pub(super) fn drain_in_order(&mut self) {
+        // The delay of what waited for the output does not matter any more.
+        while self.hand_out_next(Timestamp::ZERO) {}
+    }
+}

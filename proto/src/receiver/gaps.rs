@@ -1,0 +1,202 @@
+//! What is missing, and when it is asked for (RFC 3208 §6.3: back-off, wait for the
+//! confirmation, wait for the data).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Seq, SeqRange, Timestamp};
+
+/// A run of missing packets that share their fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// One past its last packet.
+    end: Seq,
+    /// When it is asked for, or asked for again.
+    due: Timestamp,
+    /// How often it was asked for.
+    pub(super) tries: u32,
+    /// When it is no longer wanted.
+    pub(super) deadline: Option<Timestamp>,
+}
+
+/// All gaps of a window.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    by_seq: BTreeMap<Seq, Missing>,
+    by_due: BTreeSet<(Timestamp, Seq)>,
+}
+
+impl Gaps {
+    pub(super) fn open(&mut self, range: SeqRange, due: Timestamp, deadline: Option<Timestamp>) {
+        if !range.is_empty() {
+            self.insert(range.first, Missing { end: range.end, due, tries: 0, deadline });
+        }
+    }
+
+    /// `seq` came; says whether it was missing.
+    pub(super) fn fill(&mut self, seq: Seq) -> bool {
+        self.cut(SeqRange::new(seq, seq.next())).is_some()
+    }
+
+    /// Nothing of `range` is missing any longer.
+    pub(super) fn close(&mut self, range: SeqRange) {
+        while self.cut(range).is_some() {}
+    }
+
+    /// Somebody asked for `range` already: says how many gaps hold back until `due` instead of
+    /// asking for the first time.
+    pub(super) fn hold_back(&mut self, range: SeqRange, due: Timestamp) -> u64 {
+        let mut held = Vec::new();
+        while let Some((run, missing)) = self.cut(range) {
+            held.push((run, missing));
+        }
+        let suppressed = held.iter().filter(|(_, missing)| missing.tries == 0).count();
+        for (run, missing) in held {
+            let tries = missing.tries.max(1);
+            let due = missing.due.max(due);
+            self.insert(run.first, Missing { end: run.end, due, tries, ..missing });
+        }
+        suppressed as u64
+    }
+
+    /// Takes the gaps that are due, with how often they were asked for; the caller puts back
+    /// those that are asked for once more.
+    pub(super) fn take_due(&mut self, now: Timestamp, most: usize) -> Vec<(SeqRange, Missing)> {
+        let mut due = Vec::new();
+        while due.len() < most {
+            let Some(&(at, first)) = self.by_due.first() else { break };
+            if at > now {
+                break;
+            }
+            self.by_due.pop_first();
+            if let Some(missing) = self.by_seq.remove(&first) {
+                due.push((SeqRange::new(first, missing.end), missing));
+            }
+        }
+        due
+    }
+
+    /// Puts back a gap that was asked for.
+    pub(super) fn asked(&mut self, range: SeqRange, missing: Missing, again: Timestamp) {
+        let tries = missing.tries.saturating_add(1);
+        self.insert(range.first, Missing { end: range.end, due: again, tries, ..missing });
+    }
+
+    /// When the first gap is to be asked for.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        self.by_due.first().map(|(due, _)| *due)
+    }
+
+    /// The deadline of the oldest gap. Later gaps have later deadlines.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.by_seq.first_key_value().and_then(|(_, missing)| missing.deadline)
+    }
+
+    /// Takes the oldest gap if its deadline has passed.
+    pub(super) fn take_late(&mut self, now: Timestamp) -> Option<SeqRange> {
+        let (&first, missing) = self.by_seq.first_key_value()?;
+        if missing.deadline.is_none_or(|deadline| deadline > now) {
+            return None;
+        }
+        self.remove(first).map(|missing| SeqRange::new(first, missing.end))
+    }
+
+    /// The oldest missing packet.
+    pub(super) fn first(&self) -> Option<Seq> {
+        self.by_seq.keys().next().copied()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.by_seq.clear();
+        self.by_due.clear();
+    }
+
+    fn insert(&mut self, first: Seq, missing: Missing) {
+        self.by_due.insert((missing.due, first));
+        if let Some(old) = self.by_seq.insert(first, missing)
+            && old.due != missing.due
+        {
+            self.by_due.remove(&(old.due, first));
+        }
+    }
+
+    fn remove(&mut self, first: Seq) -> Option<Missing> {
+        let missing = self.by_seq.remove(&first)?;
+        self.by_due.remove(&(missing.due, first));
+        Some(missing)
+    }
+
+    /// Cuts the first piece of `range` that is missing out of its gap, and gives it.
+    fn cut(&mut self, range: SeqRange) -> Option<(SeqRange, Missing)> {
+        let (&first, &missing) = self.by_seq.range(..range.end).next_back()?;
+        let gap = SeqRange::new(first, missing.end);
+        let piece = gap.clamp_to(range);
+        if piece.is_empty() {
+            return None;
+        }
+        self.remove(first);
+        if first < piece.first {
+            self.insert(first, Missing { end: piece.first, ..missing });
+        }
+        if piece.end < missing.end {
+            self.insert(piece.end, missing);
+        }
+        Some((piece, missing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn range(first: u64, end: u64) -> SeqRange {
+        SeqRange::new(Seq(first), Seq(end))
+    }
+
+    fn due(gaps: &mut Gaps) -> Vec<SeqRange> {
+        gaps.take_due(NOW, 99).into_iter().map(|(range, _)| range).collect()
+    }
+
+    #[test]
+    fn a_packet_in_the_middle_splits_a_gap() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(10, 20), NOW, None);
+        assert!(gaps.fill(Seq(14)));
+        assert!(!gaps.fill(Seq(14)));
+        assert!(!gaps.fill(Seq(20)));
+        assert_eq!(due(&mut gaps), [range(10, 14), range(15, 20)]);
+    }
+
+    #[test]
+    fn a_confirmation_holds_back_only_what_it_names() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(10, 20), NOW, None);
+        gaps.open(range(30, 32), NOW, None);
+        assert_eq!(gaps.hold_back(range(15, 31), Timestamp(5_000)), 2);
+        assert_eq!(due(&mut gaps), [range(10, 15), range(31, 32)]);
+        assert_eq!(gaps.due(), Some(Timestamp(5_000)));
+        assert_eq!(gaps.hold_back(range(0, 99), Timestamp(6_000)), 0, "asked for already");
+    }
+
+    #[test]
+    fn what_is_closed_is_gone_from_both_orders() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(1, 5), NOW, None);
+        gaps.open(range(7, 9), NOW, None);
+        gaps.close(range(0, 8));
+        assert_eq!(gaps.first(), Some(Seq(8)));
+        gaps.close(range(0, 100));
+        assert_eq!((gaps.due(), gaps.first()), (None, None));
+    }
+
+    #[test]
+    fn late_gaps_come_oldest_first() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(1, 2), NOW, Some(Timestamp(500)));
+        gaps.open(range(3, 4), NOW, Some(Timestamp(2_000)));
+        assert_eq!(gaps.deadline(), Some(Timestamp(500)));
+        assert_eq!(gaps.take_late(NOW), Some(range(1, 2)));
+        assert_eq!(gaps.take_late(NOW), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! Asking for what is missing: all of it at once, after a back-off that fits the audience.
+
+use std::time::Duration;
+
+use super::event::{Gap, GapCause};
+use super::{Event, Receiver};
+use crate::wire::{Body, List, Nak, Ncf, Range, Refused, RefusedReason};
+use crate::{Seq, SeqRange, Timestamp};
+
+impl Receiver {
+    /// `range` was sent and did not come. `deadline` is when it is no longer wanted.
+    pub(super) fn miss(&mut self, range: SeqRange, deadline: Option<Timestamp>, now: Timestamp) {
+        let Some(session) = &self.session else { return };
+        let runs = session.window.missing(range);
+        let missing: u64 = runs.iter().map(SeqRange::len).sum();
+        if missing == 0 {
+            return;
+        }
+        if session.is_reliable() && missing > CATCH_UP_FROM && !self.config.mute {
+            self.start_catch_up(range, now);
+            return;
+        }
+        self.stats.packets_missed += missing;
+        let due = now.after(REORDER_ALLOWANCE + self.backoff());
+        let Some(session) = &mut self.session else { return };
+        for run in runs {
+            session.gaps.open(run, due, deadline);
+        }
+    }
+
+    /// The random wait before asking, so that few of many ask (RFC 5401, as `docs/PROTOCOL.md`
+    /// writes it out). With the group size measured, and none for a handful of subscribers.
+    fn backoff(&mut self) -> Duration {
+        let Some(session) = &self.session else { return Duration::ZERO };
+        let audience = session.group_size.audience();
+        if audience <= AT_ONCE as f64 + 0.5 {
+            return Duration::ZERO;
+        }
+        let longest = session.grtt.as_secs_f64() * BACKOFF_FACTOR;
+        let lambda = audience.ln() + 1.0;
+        let spread = lambda / longest;
+        let x = self.rng.f64() * spread + spread / (lambda.exp() - 1.0);
+        let wait = longest / lambda * (x * (lambda.exp() - 1.0) * (longest / lambda)).ln();
+        Duration::from_secs_f64(wait.clamp(0.0, longest))
+    }
+
+    /// Asks for all gaps that are due, in as few NAKs as they fit in.
+    pub(super) fn ask_for_missing(&mut self, now: Timestamp) {
+        loop {
+            let again = self.retry_wait(now);
+            let Some(session) = &mut self.session else { return };
+            let due = session.gaps.take_due(now, RANGES);
+            if due.is_empty() {
+                return;
+            }
+            let mut ranges = Vec::new();
+            let mut given_up = Vec::new();
+            for (range, missing) in due {
+                if missing.tries >= self.config.max_tries || self.config.mute {
+                    given_up.push(range);
+                } else {
+                    session.gaps.asked(range, missing, again(missing.tries));
+                    ranges.push(Range::from_seqs(range));
+                }
+            }
+            for range in given_up {
+                self.give_up(range, GapCause::Unanswered);
+            }
+            if !ranges.is_empty() {
+                self.send_nak(ranges);
+            }
+        }
+    }
+
+    fn send_nak(&mut self, mut ranges: Vec<Range>) {
+        ranges.sort_unstable_by_key(|range| range.first);
+        self.stats.naks_sent += 1;
+        self.say(Body::Nak(Nak {
+            subscriber: self.config.subscriber,
+            ranges: List::truncated(ranges.into_iter()),
+            needs: List::default(),
+        }));
+    }
+
+    /// When to ask again after having asked `tries` times: the first time as soon as an answer
+    /// could be here, later ever more rarely.
+    fn retry_wait(&self, now: Timestamp) -> impl Fn(u32) -> Timestamp + use<> {
+        let first = self.answer_time();
+        move |tries| {
+            let wait = first.saturating_mul(1 << tries.min(8)).min(LONGEST_RETRY);
+            now.after(wait.max(first))
+        }
+    }
+
+    /// How long an answer may take: there and back, the merging of askers, the pacer's queue.
+    fn answer_time(&self) -> Duration {
+        let grtt = self.session.as_ref().map_or(Duration::ZERO, |session| session.grtt);
+        grtt * 2 + SHORTEST_RETRY
+    }
+
+    /// Others were faster: hold back.
+    pub(super) fn on_ncf(&mut self, ncf: &Ncf, now: Timestamp) {
+        let until = now.after(self.answer_time());
+        let Some(session) = &mut self.session else { return };
+        for range in ncf.ranges.iter() {
+            let range = range.to_seqs();
+            self.stats.naks_suppressed += session.gaps.hold_back(range, until);
+        }
+    }
+
+    pub(super) fn on_refused(&mut self, refused: &Refused) {
+        if refused.reason == RefusedReason::OverBudget {
+            return;
+        }
+        for range in refused.ranges.iter() {
+            self.give_up(range.to_seqs(), GapCause::LeftWindow);
+        }
+        let Some(session) = &mut self.session else { return };
+        session.trail = session.trail.max(refused.trail);
+        self.pass_trail();
+    }
+
+    /// What the sender no longer keeps, and is not here, will not come.
+    pub(super) fn pass_trail(&mut self) {
+        let Some(session) = &self.session else { return };
+        let next = session.window.next();
+        let trail = session.trail;
+        if trail <= next {
+            return;
+        }
+        if trail > session.window.limit() {
+            self.jump(trail);
+        } else {
+            self.give_up(SeqRange::new(next, trail), GapCause::LeftWindow);
+        }
+        let Some(session) = &mut self.session else { return };
+        session.frontier = session.frontier.max(trail);
+    }
+
+    /// The sender is a whole window ahead: what is here is handed out, the rest is one gap.
+    fn jump(&mut self, trail: Seq) {
+        let Some(session) = &mut self.session else { return };
+        let missing = SeqRange::new(session.window.next(), session.window.limit());
+        session.gaps.clear();
+        self.give_up(missing, GapCause::LeftWindow);
+        self.drain_in_order();
+        let Some(session) = &mut self.session else { return };
+        let gap = SeqRange::new(session.window.next(), trail);
+        session.window.jump(trail);
+        self.lose(gap, GapCause::LeftWindow, gap.len());
+        self.hand_out_gap(Gap { range: gap, cause: GapCause::LeftWindow });
+    }
+
+    /// On a timely stream: does not wait past the deadline.
+    pub(super) fn pass_deadlines(&mut self, now: Timestamp) {
+        while let Some(session) = &mut self.session {
+            let Some(range) = session.gaps.take_late(now) else { return };
+            self.give_up(range, GapCause::Deadline);
+        }
+    }
+
+    /// What of `range` is not here will not come.
+    pub(super) fn give_up(&mut self, range: SeqRange, cause: GapCause) {
+        let Some(session) = &mut self.session else { return };
+        session.gaps.close(range);
+        let count = session.window.give_up(range, cause);
+        self.lose(range, cause, count);
+    }
+
+    fn lose(&mut self, range: SeqRange, cause: GapCause, count: u64) {
+        let Some(session) = &mut self.session else { return };
+        if count == 0 {
+            return;
+        }
+        session.given_up += count;
+        match cause {
+            GapCause::Unanswered => self.stats.lost_unanswered += count,
+            GapCause::LeftWindow => self.stats.lost_left_window += count,
+            GapCause::Deadline => self.stats.lost_deadline += count,
+        }
+        self.events.push_back(Event::GaveUp(Gap { range, cause }));
+    }
+
+    /// Sees what was sent up to `lead` and did not come, as far as there is room for it.
+    pub(super) fn look_ahead(&mut self, deadline: Option<Timestamp>, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        if session.catch_up_to.is_some() {
+            return;
+        }
+        let to = session.lead.min(session.window.limit());
+        if to > session.frontier {
+            let range = SeqRange::new(session.frontier, to);
+            session.frontier = to;
+            self.miss(range, deadline, now);
+        }
+    }
+}
+
+/// An audience of at most this many asks at once.
+pub const AT_ONCE: u64 = 8;
+
+/// The longest back-off in group round trips: RFC 5401's K for groups that hear each other.
+const BACKOFF_FACTOR: f64 = 4.0;
+
+/// A packet that took another way is not lost yet.
+const REORDER_ALLOWANCE: Duration = Duration::from_millis(1);
+
+/// Below this a busy sender has not had its turn yet.
+const SHORTEST_RETRY: Duration = Duration::from_millis(5);
+
+/// Who asks in vain asks rarely, but does not stop before its tries are over.
+const LONGEST_RETRY: Duration = Duration::from_millis(500);
+
+/// Ranges that one NAK holds.
+const RANGES: usize = 64;
+
+/// A larger gap is no loss: this subscriber was away. It is given by unicast, so that the others
+/// do not pay for it.
+pub(super) const CATCH_UP_FROM: u64 = 1_024;

@@ -1,0 +1,263 @@
+//! The session that is followed: adopted only by an announce, pinned to its source.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::clock::SenderClock;
+use super::event::SessionInfo;
+use super::gaps::Gaps;
+use super::records::Records;
+use super::window::Window;
+use crate::grtt::GroupSize;
+use crate::wire::{Announce, End, Header, Name, StreamMode};
+use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, StreamId, Timestamp};
+use crate::config::Start;
+
+/// What is known of a session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) stream: StreamId,
+    pub(super) source: SocketAddr,
+    pub(super) feedback: SocketAddr,
+    pub(super) started_us: u64,
+    pub(super) name: Name,
+    pub(super) mode: StreamMode,
+    pub(super) delivery: Delivery,
+    pub(super) coded_len: u16,
+    pub(super) heartbeat_max: Duration,
+    pub(super) grtt: Duration,
+    pub(super) group_size: GroupSize,
+    pub(super) heard: Timestamp,
+    pub(super) silent: bool,
+    /// The oldest packet that can still be repaired.
+    pub(super) trail: Seq,
+    /// One past the newest packet that is known to have been sent.
+    pub(super) lead: Seq,
+    /// One past the newest packet up to which gaps are looked for.
+    pub(super) frontier: Seq,
+    /// While what was missed is being given: one past its last packet.
+    pub(super) catch_up_to: Option<Seq>,
+    /// How often it was asked for since the last packet of it came.
+    pub(super) catch_up_tries: u32,
+    pub(super) window: Window,
+    pub(super) gaps: Gaps,
+    pub(super) records: Records,
+    pub(super) clock: SenderClock,
+    pub(super) numbers: Numbers,
+    pub(super) end: Option<End>,
+    pub(super) end_handed_out: bool,
+    /// Packets of this session that were given up, or were sent before it was adopted.
+    pub(super) given_up: u64,
+    /// Packets that were sent before it was adopted and were not wanted.
+    pub(super) skipped: u64,
+    /// Heartbeats heard that told of data of which none came.
+    pub(super) barren_heartbeats: u32,
+}
+
+impl Session {
+    pub(super) fn new(
+        header: &Header,
+        announce: &Announce,
+        source: SocketAddr,
+        config: &ReceiverConfig,
+        now: Timestamp,
+    ) -> Self {
+        let first = match config.start {
+            Start::Live => announce.lead,
+            Start::Oldest => announce.trail.min(announce.lead),
+        };
+        let coded_len = announce.coded_len.max(1);
+        let given_up = if config.start == Start::Oldest { first.0 } else { 0 };
+        Self {
+            id: header.session,
+            stream: header.stream,
+            source,
+            feedback: announce.feedback.unwrap_or(source),
+            started_us: announce.started_us,
+            name: announce.name.clone(),
+            mode: announce.mode,
+            delivery: config.delivery.unwrap_or(delivery(announce)),
+            coded_len,
+            heartbeat_max: heartbeat_max(announce),
+            grtt: believable_grtt(announce.grtt_us),
+            group_size: GroupSize(announce.group_size),
+            heard: now,
+            silent: false,
+            trail: announce.trail,
+            lead: announce.lead,
+            frontier: first,
+            catch_up_to: None,
+            catch_up_tries: 0,
+            window: Window::new(first, config.window.0 / (u64::from(coded_len) + SLOT_LEN)),
+            gaps: Gaps::default(),
+            records: Records::default(),
+            clock: SenderClock::new(now),
+            numbers: Numbers::default(),
+            end: None,
+            end_handed_out: false,
+            given_up,
+            skipped: first.0 - given_up,
+            barren_heartbeats: 0,
+        }
+    }
+
+    pub(super) fn info(&self, restart: bool) -> SessionInfo {
+        let first = self.window.next();
+        SessionInfo {
+            session: self.id,
+            started_us: self.started_us,
+            name: self.name.clone(),
+            mode: self.mode,
+            delivery: self.delivery,
+            source: self.source,
+            restart,
+            first,
+            missed: (first > Seq::ZERO).then(|| SeqRange::new(Seq::ZERO, first)),
+        }
+    }
+
+    /// Whether another session may take its place although it is not known to be newer: it has
+    /// ended, or been silent for two of its longest heartbeats.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.end_handed_out || now.since(self.heard) > self.heartbeat_max * 2
+    }
+
+    /// Whether all of it was handed out.
+    pub(super) fn is_done(&self) -> bool {
+        self.end.is_some_and(|end| self.window.next() >= end.lead)
+    }
+
+    /// How far away the group is, and how large.
+    pub(super) fn hear_size(&mut self, grtt_us: u32, group_size: u8) {
+        self.grtt = believable_grtt(grtt_us);
+        self.group_size = GroupSize(group_size);
+    }
+
+    pub(super) fn is_reliable(&self) -> bool {
+        self.delivery == Delivery::Reliable
+    }
+}
+
+/// A deadline of 0 on the wire is none.
+fn delivery(announce: &Announce) -> Delivery {
+    match announce.deadline_ms {
+        0 => Delivery::Reliable,
+        ms => Delivery::Timely(Duration::from_millis(u64::from(ms))),
+    }
+}
+
+/// Between 10 ms and 1 s, whatever is announced: a stranger must not be able to keep a dead
+/// session alive.
+fn heartbeat_max(announce: &Announce) -> Duration {
+    Duration::from_millis(u64::from(announce.heartbeat_max_ms.clamp(10, 1_000)))
+}
+
+/// No round trip is nothing, and none is longer than any window lasts: waits are made of it.
+fn believable_grtt(micros: u32) -> Duration {
+    Duration::from_micros(u64::from(micros)).clamp(GRTT.0, GRTT.1)
+}
+
+/// Which of the group's datagrams came: what did not was lost on the way.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    first: Option<u64>,
+    highest: u64,
+    /// Different numbers that came.
+    received: u64,
+    /// One bit for each of the last [`RECENT`] numbers that came, at its remainder.
+    recent: [u64; WORDS],
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { first: None, highest: 0, received: 0, recent: [0; WORDS] }
+    }
+}
+
+impl Numbers {
+    pub(super) fn on_datagram(&mut self, number: u64) {
+        let first = *self.first.get_or_insert(number);
+        if number < first || self.highest.saturating_sub(number) >= RECENT {
+            return;
+        }
+        if number > self.highest {
+            self.forget_before(number);
+            self.highest = number;
+        }
+        if self.mark(number) {
+            self.received += 1;
+        }
+    }
+
+    /// Datagrams that did not come, those of them that only come late included.
+    pub(super) fn lost(&self) -> u64 {
+        let Some(first) = self.first else { return 0 };
+        (self.highest - first + 1).saturating_sub(self.received)
+    }
+
+    /// Makes the places free that the numbers up to `number` will take.
+    fn forget_before(&mut self, number: u64) {
+        if number - self.highest >= RECENT {
+            self.recent = [0; WORDS];
+            return;
+        }
+        for passed in self.highest + 1..=number {
+            let (word, bit) = place(passed);
+            if let Some(word) = self.recent.get_mut(word) {
+                *word &= !bit;
+            }
+        }
+    }
+
+    /// Whether `number` comes for the first time.
+    fn mark(&mut self, number: u64) -> bool {
+        let (word, bit) = place(number);
+        let Some(word) = self.recent.get_mut(word) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
+
+fn place(number: u64) -> (usize, u64) {
+    let remainder = number % RECENT;
+    (usize::try_from(remainder / 64).unwrap_or(0), 1 << (remainder % 64))
+}
+
+/// A datagram that is overtaken by this many others is not counted when it comes.
+const RECENT: u64 = 1_024;
+const WORDS: usize = 16;
+
+/// What a place of the window costs beside the packet, in bytes.
+const SLOT_LEN: u64 = 48;
+
+/// As [`crate::grtt::Grtt`] bounds it.
+const GRTT: (Duration, Duration) = (Duration::from_micros(200), Duration::from_secs(10));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_that_comes_twice_does_not_hide_one_that_did_not_come() {
+        let mut numbers = Numbers::default();
+        for number in [0, 1, 1, 3, 3, 3, 5_000, 5_000, 5_001, 4_999] {
+            numbers.on_datagram(number);
+        }
+        assert_eq!(numbers.lost(), 5_002 - 6);
+    }
+
+    #[test]
+    fn what_did_not_come_was_lost_until_it_does() {
+        let mut numbers = Numbers::default();
+        for number in [100, 101, 104, 105] {
+            numbers.on_datagram(number);
+        }
+        assert_eq!(numbers.lost(), 2);
+        numbers.on_datagram(103);
+        assert_eq!(numbers.lost(), 1);
+        numbers.on_datagram(3);
+        assert_eq!(numbers.lost(), 1, "from before the start");
+    }
+}

@@ -1,0 +1,347 @@
+//! The publisher's half of the protocol.
+//!
+//! A packet's way out: [`Sender::push`] hands payload to the packetizer, the window numbers and
+//! keeps it, [`Sender::poll_transmit`] says who goes next, the pacer when, and a burst is written.
+//! The way back: a NAK reaches [`Sender::handle_datagram`], repair merges it with what is already
+//! asked for, and the same road leads out again.
+//!
+//! | you look for | open |
+//! |---|---|
+//! | payload into packets | `sender/packetizer.rs` |
+//! | what can still be repaired | `sender/window.rs` |
+//! | who goes next, and how a burst is written | `sender/transmit.rs` |
+//! | when the next burst may leave | `sender/pacer.rs` |
+//! | what subscribers say | `sender/feedback.rs` |
+//! | NAKs in, repairs out | `sender/repair.rs` |
+//! | late joiners | `sender/catch_up.rs` |
+//! | who listens, and how they fare | `sender/audience.rs` |
+//! | what is said when there is nothing to say | `sender/heartbeat.rs` |
+//! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
+//! | counters, events | `sender/stats.rs`, `sender/event.rs` |
+
+mod audience;
+mod catch_up;
+mod event;
+mod feedback;
+mod heartbeat;
+mod pacer;
+mod packetizer;
+mod phase;
+mod repair;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod transmit;
+mod window;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use audience::{Audience, Subscriber};
+pub use event::{Event, Outcome, Unfinished};
+pub use stats::{DiscardCounts, KindCount, KindCounts, SenderStats};
+pub(crate) use transmit::is_group_number;
+pub use transmit::{Destination, Transmit};
+
+use crate::cookie::CookieJar;
+use crate::grtt::Grtt;
+use crate::wire::{Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
+use crate::{SenderConfig, SessionId, StreamId, Timestamp};
+use heartbeat::Heartbeat;
+use pacer::Pacer;
+use packetizer::Packetizer;
+use phase::Phase;
+use repair::Repair;
+use window::Window;
+
+/// What a sender waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// Something is to be sent at once.
+    Control,
+    /// The pacer lets the next burst go.
+    Pacer,
+    /// NAKs for the same packet were waited for long enough.
+    Repair,
+    /// A late joiner's next burst is due.
+    CatchUp,
+    /// The session is to be announced again.
+    Announce,
+    /// Silence is to be explained.
+    Heartbeat,
+    /// A short block is to be closed.
+    Block,
+    /// The first byte has waited for subscribers long enough.
+    WaitFor,
+    /// End is to be said again, or the wait for the last subscriber is over.
+    End,
+}
+
+/// The window has no room; the payload comes back untouched.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the transmit window is full")]
+pub struct WindowFull(pub Bytes);
+
+/// Why a sender cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The datagram has no room for headers and a useful payload, or is longer than the protocol
+    /// allows.
+    #[error("a datagram of {0} bytes: it must have 128 to {MAX_DATAGRAM_LEN}")]
+    DatagramLen(u16),
+    /// A block is 1 to 128 packets.
+    #[error("a block of {0} packets: it must have 1 to 128")]
+    BlockLen(u8),
+    /// A rate of nothing sends nothing.
+    #[error("a rate of 0 bit/s sends nothing")]
+    Rate,
+}
+
+/// One stream in one session.
+#[derive(Debug)]
+pub struct Sender {
+    config: SenderConfig,
+    coded_len: u16,
+    packetizer: Packetizer,
+    window: Window,
+    pacer: Pacer,
+    heartbeat: Heartbeat,
+    announce_due: Timestamp,
+    repair: Repair,
+    audience: Audience,
+    grtt: Grtt,
+    cookies: CookieJar,
+    /// What goes out ahead of the pacer.
+    control: VecDeque<(Destination, Body)>,
+    /// Datagrams numbered for the group, and for single subscribers.
+    numbers: (u64, u64),
+    /// Whether the last burst was for a late joiner: live and late take turns.
+    caught_up_last: bool,
+    phase: Phase,
+    events: VecDeque<Event>,
+    stats: SenderStats,
+}
+
+impl Sender {
+    /// A sender that will announce itself at once.
+    ///
+    /// # Errors
+    /// If the configuration cannot be sent: see [`ConfigError`].
+    pub fn new(config: SenderConfig, now: Timestamp) -> Result<Self, ConfigError> {
+        let len = usize::from(config.datagram_len);
+        if !(128..=MAX_DATAGRAM_LEN).contains(&len) {
+            return Err(ConfigError::DatagramLen(config.datagram_len));
+        }
+        if !(1..=128).contains(&config.k) {
+            return Err(ConfigError::BlockLen(config.k));
+        }
+        if config.rate.is_some_and(|rate| rate.0 == 0) {
+            return Err(ConfigError::Rate);
+        }
+        let coded_len = len - CODED_HEADER_LEN;
+        let [first, second] = halves(config.seed);
+        let phase = Phase::waiting(&config, now);
+        Ok(Self {
+            coded_len: u16::try_from(coded_len).unwrap_or(u16::MAX),
+            packetizer: Packetizer::new(coded_len - CODED_PREFIX_LEN, config.mode),
+            window: Window::new(config.k),
+            pacer: Pacer::new(config.rate, config.burst),
+            heartbeat: Heartbeat::new(config.heartbeat, now),
+            announce_due: now,
+            repair: Repair::default(),
+            audience: Audience::default(),
+            grtt: Grtt::new(INITIAL_GRTT, now),
+            cookies: CookieJar::new(xor(first, second)),
+            control: VecDeque::new(),
+            numbers: (0, UNICAST_NUMBERS),
+            caught_up_last: false,
+            phase,
+            events: VecDeque::new(),
+            stats: SenderStats::default(),
+            config,
+        })
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.config.session
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.config.stream
+    }
+
+    /// Payload that a full packet carries, in bytes.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        usize::from(self.coded_len) - CODED_PREFIX_LEN
+    }
+
+    /// Takes all of `payload` or nothing: a piece of the stream of bytes, or one message.
+    ///
+    /// # Errors
+    /// [`WindowFull`] with the payload if too much waits to be sent already, or the stream was
+    /// closed.
+    pub fn push(&mut self, payload: Bytes, now: Timestamp) -> Result<(), WindowFull> {
+        if !self.has_room() {
+            return Err(WindowFull(payload));
+        }
+        self.stats.payload_bytes += payload.len() as u64;
+        let window = &mut self.window;
+        self.packetizer.push(payload, |cut| window.add(cut, now));
+        Ok(())
+    }
+
+    /// Whether a push would be taken.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let ahead = self.window.unsent_bytes() + self.packetizer.pending_len() as u64;
+        ahead < MAX_UNSENT && self.phase.takes_payload()
+    }
+
+    /// Lets a packet go that is not full: the input has paused.
+    pub fn flush(&mut self, now: Timestamp) {
+        if let Some(cut) = self.packetizer.flush() {
+            self.window.add(cut, now);
+        }
+    }
+
+    /// No more payload will come: what there is is sent, then End.
+    ///
+    /// `sha256` is that of all payload; `aborted` says that the input had more.
+    pub fn close(&mut self, sha256: Option<[u8; 32]>, aborted: bool, now: Timestamp) {
+        self.flush(now);
+        self.window.close_block();
+        self.phase.close(sha256, aborted);
+        self.advance_phase(now);
+    }
+
+    /// Does what has become due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.window.open_since().is_some_and(|since| now.since(since) >= BLOCK_BUDGET) {
+            self.window.close_block();
+        }
+        self.make_room(now);
+        for (subscriber, name) in self.audience.mark_silent(self.silent_after(), now) {
+            self.stats.leaves += 1;
+            self.events.push_back(Event::SubscriberSilent { subscriber, name });
+        }
+        self.advance_phase(now);
+    }
+
+    /// When to call [`Sender::handle_timeout`] and [`Sender::poll_transmit`] again, and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
+        if self.phase.is_finished() && self.control.is_empty() {
+            return None;
+        }
+        let control = (!self.control.is_empty()).then_some((Timestamp::ZERO, Timer::Control));
+        let block = self.window.open_since();
+        let others = [
+            Some((self.announce_due, Timer::Announce)),
+            self.heartbeat_due().map(|due| (due, Timer::Heartbeat)),
+            block.map(|since| (since.after(BLOCK_BUDGET), Timer::Block)),
+            self.phase.due(),
+        ];
+        others.into_iter().chain([control, self.burst_due()]).flatten().min()
+    }
+
+    /// What happened since the last call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// What was done since the start.
+    #[must_use]
+    pub fn stats(&self) -> &SenderStats {
+        &self.stats
+    }
+
+    /// Who listens.
+    #[must_use]
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// The group round-trip time.
+    #[must_use]
+    pub fn grtt(&self) -> Duration {
+        self.grtt.get()
+    }
+
+    /// Packets that can be repaired.
+    #[must_use]
+    pub fn window_len(&self) -> u64 {
+        self.window.sent().len()
+    }
+
+    /// Whether the wait for the first subscriber is over.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        !self.phase.is_waiting()
+    }
+
+    /// Whether everything that will be sent was sent.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.phase.is_finished() && self.control.is_empty()
+    }
+
+    /// Who has everything and who does not; final once the sender is finished.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.audience.outcome()
+    }
+
+    /// Forgets what need not be kept any longer, and tells late joiners what that took away.
+    fn make_room(&mut self, now: Timestamp) {
+        self.window.evict(self.config.retain.0, self.config.retain_for, now);
+        let trail = self.window.trail();
+        self.repair.expire(trail, now);
+        let mut taken = Vec::new();
+        for row in self.audience.rows() {
+            if row.catch_up.as_ref().is_some_and(|catch_up| catch_up.is_behind(trail)) {
+                taken.push(row.id);
+            }
+        }
+        for id in taken {
+            self.shorten_catch_up(id);
+        }
+    }
+
+    /// Subscribers report at least as often as [`crate::receiver`] says; several missed in a row
+    /// mean that nobody is there.
+    fn silent_after(&self) -> Duration {
+        SILENT_AFTER.max(crate::receiver::report_interval(self.audience.group_size()) * 6)
+    }
+}
+
+fn halves(seed: [u8; 32]) -> [[u8; 16]; 2] {
+    let (first, second) = seed.split_at(16);
+    [first, second].map(|half| half.try_into().unwrap_or_default())
+}
+
+fn xor(first: [u8; 16], second: [u8; 16]) -> [u8; 16] {
+    (u128::from_be_bytes(first) ^ u128::from_be_bytes(second)).to_be_bytes()
+}
+
+/// Numbers from here on are those of unicast datagrams: they never leave a gap in the group's.
+pub const UNICAST_NUMBERS: u64 = 1 << 63;
+
+/// Payload that may wait to be sent: enough for 10 ms at 3 Gbit/s, and little memory.
+const MAX_UNSENT: u64 = 4 << 20;
+
+/// NORM starts with 0.25 s for the Internet; a segment is a hundred times nearer, and the first
+/// report corrects it.
+const INITIAL_GRTT: Duration = Duration::from_millis(10);
+
+/// A block that stays open longer is closed short: whoever waits for its end waits no longer.
+const BLOCK_BUDGET: Duration = Duration::from_millis(20);
+
+/// Who says nothing for this long is no longer waited for.
+const SILENT_AFTER: Duration = Duration::from_secs(2);

@@ -1,0 +1,245 @@
+//! Who listens, and how they fare.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::catch_up::CatchUp;
+use super::event::{Outcome, Unfinished};
+use crate::grtt::GroupSize;
+use crate::wire::{ByeReason, Name, Report, ReportState};
+use crate::{Seq, SubscriberId, Timestamp};
+
+/// A subscriber that proved its address.
+#[derive(Debug)]
+pub struct Subscriber {
+    pub(super) id: SubscriberId,
+    pub(super) name: Name,
+    pub(super) address: SocketAddr,
+    pub(super) heard: Timestamp,
+    pub(super) report: Option<Report>,
+    pub(super) silent: bool,
+    pub(super) left: Option<ByeReason>,
+    pub(super) catch_up: Option<CatchUp>,
+    /// Wire losses already counted as what unicast would have cost.
+    pub(super) losses_counted: u64,
+}
+
+impl Subscriber {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> SubscriberId {
+        self.id
+    }
+
+    /// What a person calls it.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Where it receives unicast.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it last told.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// Whether it listens: neither gone nor silent.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.left.is_none() && !self.silent
+    }
+
+    /// Whether it reached the end, whole or not.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.state().is_some_and(|state| {
+            matches!(state, ReportState::Complete | ReportState::Incomplete)
+        })
+    }
+
+    fn state(&self) -> Option<ReportState> {
+        self.report.as_ref().map(|report| report.state)
+    }
+
+    /// Whether the live stream waits for its credit.
+    fn is_kept(&self) -> bool {
+        self.is_present() && self.state() == Some(ReportState::Live)
+    }
+
+    fn given_up(&self) -> u64 {
+        self.report.as_ref().map_or(0, |report| report.given_up)
+    }
+
+    fn next(&self) -> Seq {
+        self.report.as_ref().map_or(Seq::ZERO, |report| report.next)
+    }
+
+    /// How far a late joiner may be given what it missed, if it has said so.
+    pub(super) fn catch_up_limit(&self) -> Option<Seq> {
+        let report = self.report.as_ref()?;
+        (report.state == ReportState::CatchingUp).then_some(report.limit)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.state() == Some(ReportState::Complete) && self.left != Some(ByeReason::Failed)
+    }
+}
+
+/// The subscribers that a sender knows.
+#[derive(Debug, Default)]
+pub struct Audience {
+    rows: BTreeMap<SubscriberId, Subscriber>,
+    /// What the rows say together; `None` since one of them changed.
+    together: Cell<Option<Together>>,
+}
+
+/// What the live stream asks of all rows with every burst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Together {
+    /// Subscribers that listen now.
+    pub(super) present: u64,
+    /// The smallest credit of those that the live stream waits for.
+    pub(super) credit: Option<Seq>,
+    /// The oldest packet that one of those has not delivered.
+    pub(super) slowest: Option<Seq>,
+    /// Whether a late joiner is being given what it missed.
+    pub(super) late: bool,
+}
+
+impl Audience {
+    /// Subscribers that listen now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.values().filter(|row| row.is_present()).count()
+    }
+
+    /// Whether nobody is known to listen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everyone that was ever heard, those that left too.
+    pub fn rows(&self) -> impl Iterator<Item = &Subscriber> {
+        self.rows.values()
+    }
+
+    pub(super) fn catch_up_mut(&mut self, id: SubscriberId) -> Option<&mut CatchUp> {
+        self.rows.get_mut(&id)?.catch_up.as_mut()
+    }
+
+    pub(super) fn group_size(&self) -> GroupSize {
+        GroupSize::of(self.len() as u64)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= MAX_ROWS
+    }
+
+    /// The row of who speaks from where it proved to be.
+    pub(super) fn proven(&mut self, id: SubscriberId, from: SocketAddr) -> Option<&mut Subscriber> {
+        self.together.set(None);
+        self.rows.get_mut(&id).filter(|row| row.address == from)
+    }
+
+    pub(super) fn get(&self, id: SubscriberId) -> Option<&Subscriber> {
+        self.rows.get(&id)
+    }
+
+    /// Takes in who proved its address; says whether it is new.
+    pub(super) fn admit(
+        &mut self,
+        id: SubscriberId,
+        name: Name,
+        address: SocketAddr,
+        now: Timestamp,
+    ) -> bool {
+        self.together.set(None);
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.address = address;
+            row.heard = now;
+            return false;
+        }
+        self.rows.insert(id, Subscriber {
+            id,
+            name,
+            address,
+            heard: now,
+            report: None,
+            silent: false,
+            left: None,
+            catch_up: None,
+            losses_counted: 0,
+        });
+        true
+    }
+
+    /// What the rows say together.
+    pub(super) fn together(&self) -> Together {
+        if let Some(together) = self.together.get() {
+            return together;
+        }
+        let kept = || self.rows.values().filter(|row| row.is_kept());
+        let reports = || kept().filter_map(|row| row.report.as_ref());
+        let together = Together {
+            present: self.len() as u64,
+            credit: reports().map(|report| report.limit).min(),
+            slowest: reports().map(|report| report.next).min(),
+            late: self.rows.values().any(|row| row.is_present() && row.catch_up.is_some()),
+        };
+        self.together.set(Some(together));
+        together
+    }
+
+    /// Marks who said nothing for `limit`, and gives back their ids and names.
+    pub(super) fn mark_silent(
+        &mut self,
+        limit: Duration,
+        now: Timestamp,
+    ) -> Vec<(SubscriberId, Name)> {
+        let mut silent = Vec::new();
+        self.together.set(None);
+        for row in self.rows.values_mut() {
+            if row.is_present() && !row.is_finished() && now.since(row.heard) > limit {
+                row.silent = true;
+                row.catch_up = None;
+                silent.push((row.id, row.name.clone()));
+            }
+        }
+        silent
+    }
+
+    /// Whether nobody is left whose end is worth waiting for.
+    pub(super) fn all_finished(&self) -> bool {
+        self.rows.values().all(|row| row.is_finished() || row.left.is_some())
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let mut outcome = Outcome::default();
+        for row in self.rows.values() {
+            if row.is_complete() {
+                outcome.complete.push(row.name.clone());
+            } else if row.left != Some(ByeReason::Left) {
+                outcome.unfinished.push(Unfinished {
+                    subscriber: row.id,
+                    name: row.name.clone(),
+                    next: row.next(),
+                    given_up: row.given_up(),
+                    silent: row.silent,
+                });
+            }
+        }
+        outcome
+    }
+}
+
+/// A row costs some 400 bytes: the table of a sender never passes four megabytes, whoever knocks.
+pub(super) const MAX_ROWS: usize = 10_000;

@@ -1,0 +1,306 @@
+//! What subscribers say.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::catch_up::CatchUp;
+use super::{Destination, Event, Sender};
+use crate::wire::{
+    self, Body, Bye, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Datagram,
+    Discard, List, Nak, Ncf, Packet, Range, Refused, RefusedReason, Report, ReportState,
+};
+use crate::{Delivery, Seq, SeqRange, SubscriberId, Timestamp};
+
+impl Sender {
+    /// Takes what came in by the socket of the session.
+    pub fn handle_datagram(&mut self, datagram: &mut [u8], from: SocketAddr, now: Timestamp) {
+        match wire::decode(Datagram::copy_from_slice(datagram)) {
+            Ok(packet) => self.handle_packet(&packet, from, now),
+            Err(reason) => self.stats.discarded.add(reason),
+        }
+    }
+
+    /// Takes a decoded packet: the simulator's door.
+    pub fn handle_packet(&mut self, packet: &Packet, from: SocketAddr, now: Timestamp) {
+        match self.take(packet, from, now) {
+            Ok(()) => self.stats.received.add(packet.header.kind, 1, 0),
+            Err(reason) => self.stats.discarded.add(reason),
+        }
+    }
+
+    fn take(&mut self, packet: &Packet, from: SocketAddr, now: Timestamp) -> Result<(), Discard> {
+        if packet.header.stream != self.config.stream {
+            return Err(Discard::ForeignStream);
+        }
+        if packet.header.session != self.config.session {
+            return Err(Discard::ForeignSession);
+        }
+        match &packet.body {
+            Body::Nak(nak) => self.on_nak(nak, from, now),
+            Body::Report(report) => self.on_report(report, from, now),
+            Body::Register(register) => self.challenge(register.subscriber, from, now),
+            Body::CookieReply(reply) => self.on_cookie_reply(reply, from, now),
+            Body::CatchUpRequest(request) => self.on_catch_up_request(*request, from, now),
+            Body::Bye(bye) => self.on_bye(*bye, from, now),
+            Body::Data(_)
+            | Body::Parity(_)
+            | Body::Repair(_)
+            | Body::Ncf(_)
+            | Body::Refused(_)
+            | Body::Heartbeat(_)
+            | Body::Announce(_)
+            | Body::CookieChallenge(_)
+            | Body::CatchUpAccept(_)
+            | Body::Evict(_)
+            | Body::End(_)
+            | Body::Manifest(_)
+            | Body::KeyRequest(_)
+            | Body::KeyUpdate(_) => Err(Discard::Direction),
+        }
+    }
+
+    /// Asks for proof of an address. The answer is not longer than what asked for it.
+    fn challenge(
+        &mut self,
+        subscriber: SubscriberId,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let cookie = self.cookies.bake(subscriber, from, now);
+        let challenge = Body::CookieChallenge(CookieChallenge { subscriber, cookie });
+        self.say(Destination::Unicast(from), challenge)
+    }
+
+    fn on_cookie_reply(
+        &mut self,
+        reply: &CookieReply,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let subscriber = reply.subscriber;
+        if !self.cookies.accepts(reply.cookie, subscriber, from, now) {
+            return Err(Discard::Unproven);
+        }
+        if self.audience.get(subscriber).is_none() && self.audience.is_full() {
+            return Err(Discard::TableFull);
+        }
+        if self.audience.admit(subscriber, reply.name.clone(), from, now) {
+            self.stats.joins += 1;
+            let name = reply.name.clone();
+            self.events.push_back(Event::SubscriberJoined { subscriber, name, address: from });
+        }
+        self.phase.on_progress(now);
+        self.advance_phase(now);
+        Ok(())
+    }
+
+    fn on_report(
+        &mut self,
+        report: &Report,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let wire_len = self.full_wire_len();
+        let Some(row) = self.audience.proven(report.subscriber, from) else {
+            self.challenge(report.subscriber, from, now)?;
+            return Err(Discard::Unproven);
+        };
+        row.heard = now;
+        if row.silent {
+            row.silent = false;
+            let (subscriber, name) = (row.id, row.name.clone());
+            self.events.push_back(Event::SubscriberBack { subscriber, name });
+        }
+        let lost = report.losses.wire.saturating_sub(row.losses_counted).min(MAX_LOSS_STEP);
+        row.losses_counted = row.losses_counted.max(report.losses.wire);
+        self.stats.unicast_equivalent_bytes += lost * wire_len;
+        let was_finished = row.is_finished();
+        let progressed = row.report.as_ref().is_none_or(|old| old.next != report.next);
+        if report.state != ReportState::CatchingUp {
+            row.catch_up = None;
+        }
+        row.report = Some(report.clone());
+        let finished = (!was_finished && row.is_finished()).then(|| row.name.clone());
+        let round_trip = i64::from(now.to_wire().since(report.echo)) - i64::from(report.hold_us);
+        if let Ok(micros) = u64::try_from(round_trip) {
+            self.grtt.on_sample(Duration::from_micros(micros), now);
+        }
+        if let Some(name) = finished {
+            let (subscriber, given_up) = (report.subscriber, report.given_up);
+            self.events.push_back(Event::SubscriberFinished { subscriber, name, given_up });
+        }
+        if progressed {
+            self.phase.on_progress(now);
+        }
+        self.advance_phase(now);
+        Ok(())
+    }
+
+    fn on_nak(&mut self, nak: &Nak, from: SocketAddr, now: Timestamp) -> Result<(), Discard> {
+        let ranges: Vec<_> = nak.ranges.iter().map(|range| range.to_seqs()).collect();
+        let sent = self.window.sent();
+        let oldest = self.oldest_wanted(now);
+        let mut budget = MAX_ASKED;
+        let mut fresh = Vec::new();
+        let mut too_late = Vec::new();
+        for range in ranges {
+            let missed = range.clamp_to(SeqRange::new(Seq::ZERO, oldest));
+            if !missed.is_empty() {
+                self.stats.suppressed_too_late += missed.len();
+                too_late.push(Range::from_seqs(missed));
+            }
+            let wanted = range.clamp_to(SeqRange::new(oldest, sent.end));
+            let wanted = wanted.clamp_to(SeqRange::new(wanted.first, wanted.first.plus(budget)));
+            budget -= wanted.len();
+            self.stats.packets_asked += wanted.len();
+            if !self.give_again(nak.subscriber, from, wanted) {
+                fresh.extend(self.ask(wanted, now));
+            }
+        }
+        self.confirm(fresh)?;
+        if !too_late.is_empty() && self.audience.proven(nak.subscriber, from).is_some() {
+            self.refuse(from, too_late)?;
+        }
+        Ok(())
+    }
+
+    /// A late joiner's own losses are its own: true if `range` will come to it by unicast.
+    fn give_again(&mut self, id: SubscriberId, from: SocketAddr, range: SeqRange) -> bool {
+        let Some(catch_up) = self.audience.proven(id, from).and_then(|row| row.catch_up.as_mut())
+        else {
+            return false;
+        };
+        let covered = catch_up.covers(range.first);
+        if covered {
+            catch_up.ask_again(range);
+        }
+        covered
+    }
+
+    fn ask(&mut self, range: SeqRange, now: Timestamp) -> Vec<SeqRange> {
+        let merge = self.merge_window();
+        let asked = self.repair.on_nak(range, merge, now);
+        self.stats.suppressed_held_down += asked.held_down;
+        asked.fresh
+    }
+
+    /// "Asked for already": at once, ahead of the pacer, so that others hold back.
+    fn confirm(&mut self, fresh: Vec<SeqRange>) -> Result<(), Discard> {
+        if fresh.is_empty() || self.audience.together().present <= 1 {
+            return Ok(());
+        }
+        let ranges = List::truncated(fresh.into_iter().map(Range::from_seqs));
+        self.say(Destination::Group, Body::Ncf(Ncf { ranges, needs: List::default() }))
+    }
+
+    fn refuse(&mut self, to: SocketAddr, ranges: Vec<Range>) -> Result<(), Discard> {
+        let refused = Refused {
+            reason: RefusedReason::TooLate,
+            trail: self.window.trail(),
+            ranges: List::truncated(ranges.into_iter()),
+        };
+        self.say(Destination::Unicast(to), Body::Refused(refused))
+    }
+
+    /// The oldest packet whose repair still helps somebody.
+    fn oldest_wanted(&self, now: Timestamp) -> Seq {
+        let sent = self.window.sent();
+        let Delivery::Timely(deadline) = self.config.delivery else { return sent.first };
+        let is_late = |seq: &Seq| {
+            let sent_at = self.window.get(*seq).and_then(|slot| slot.first_sent);
+            sent_at.is_some_and(|sent_at| now.since(sent_at) > deadline)
+        };
+        sent.iter().find(|seq| !is_late(seq)).unwrap_or(sent.end)
+    }
+
+    /// A small audience loses little by answering at once; a large one asks for the same packet
+    /// within a fraction of a round trip.
+    fn merge_window(&self) -> Duration {
+        if self.audience.together().present <= crate::receiver::AT_ONCE {
+            Duration::ZERO
+        } else {
+            self.grtt.get() / 2
+        }
+    }
+
+    fn on_catch_up_request(
+        &mut self,
+        request: CatchUpRequest,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let sent = self.window.sent();
+        let wanted = SeqRange::new(request.from, request.to);
+        let range = wanted.clamp_to(sent);
+        let Some(row) = self.audience.proven(request.subscriber, from) else {
+            self.challenge(request.subscriber, from, now)?;
+            return Err(Discard::Unproven);
+        };
+        row.heard = now;
+        row.catch_up = Some(CatchUp::new(range));
+        let (subscriber, name) = (row.id, row.name.clone());
+        self.events.push_back(Event::CatchUp { subscriber, name, from: range.first, to: range.end });
+        self.phase.on_progress(now);
+        self.accept(request.subscriber, from, range)
+    }
+
+    fn accept(&mut self, id: SubscriberId, to: SocketAddr, range: SeqRange) -> Result<(), Discard> {
+        let accept = CatchUpAccept {
+            subscriber: id,
+            from: range.first,
+            to: range.end,
+            trail: self.window.trail(),
+        };
+        self.say(Destination::Unicast(to), Body::CatchUpAccept(accept))
+    }
+
+    /// The window moved past what a late joiner was still to be given: it is told what is left.
+    pub(super) fn shorten_catch_up(&mut self, id: SubscriberId) {
+        let trail = self.window.trail();
+        let shorter = self.audience.catch_up_mut(id).and_then(|catch_up| catch_up.expire(trail));
+        let address = self.audience.get(id).map(|row| row.address);
+        if let (Some(range), Some(address)) = (shorter, address)
+            && let Err(reason) = self.accept(id, address, range)
+        {
+            self.stats.discarded.add(reason);
+        }
+    }
+
+    fn on_bye(&mut self, bye: Bye, from: SocketAddr, now: Timestamp) -> Result<(), Discard> {
+        let row = self.audience.proven(bye.subscriber, from).ok_or(Discard::Unproven)?;
+        row.heard = now;
+        if row.left.is_none() {
+            row.left = Some(bye.reason);
+            row.catch_up = None;
+            let name = row.name.clone();
+            self.stats.leaves += 1;
+            let (subscriber, reason) = (bye.subscriber, bye.reason);
+            self.events.push_back(Event::SubscriberLeft { subscriber, name, reason });
+        }
+        self.advance_phase(now);
+        Ok(())
+    }
+
+    /// A full data packet with everything around it, in bytes.
+    fn full_wire_len(&self) -> u64 {
+        u64::from(self.config.datagram_len) + u64::from(self.config.overhead_len)
+    }
+
+    /// Queues what is not paced; a flood of questions is not answered without bound.
+    fn say(&mut self, to: Destination, body: Body) -> Result<(), Discard> {
+        if self.control.len() >= MAX_CONTROL {
+            return Err(Discard::TableFull);
+        }
+        self.control.push_back((to, body));
+        Ok(())
+    }
+}
+
+/// Packets that one NAK may ask for: four times what fits in a socket's buffer by default.
+const MAX_ASKED: u64 = 4_096;
+
+/// Answers that may wait: a whole table of subscribers registering at once.
+const MAX_CONTROL: usize = 4_096;
+
+/// No report is believed to have lost more than this since the last one.
+const MAX_LOSS_STEP: u64 = 1 << 20;

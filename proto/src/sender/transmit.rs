@@ -1,0 +1,416 @@
+//! Who goes next, and how a burst is written.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Sender, Timer, UNICAST_NUMBERS};
+use crate::wire::{
+    self, Announce, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED,
+    Header, Heartbeat, Kind, Packet,
+};
+use crate::{Bitrate, Delivery, Seq, SubscriberId, Timestamp};
+
+/// Where a burst goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Destination {
+    /// To every group of the stream.
+    Group,
+    /// To one subscriber.
+    Unicast(SocketAddr),
+}
+
+/// A burst of datagrams in one buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where it goes.
+    pub destination: Destination,
+    /// What it is.
+    pub kind: Kind,
+    /// Length of each datagram, in bytes; only the last may be shorter.
+    pub segment_len: usize,
+    /// How many.
+    pub datagrams: usize,
+}
+
+/// A burst that is being written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Burst {
+    segment_len: usize,
+    datagrams: usize,
+    is_closed: bool,
+}
+
+impl Burst {
+    /// Whether a datagram of `len` bytes may follow; a shorter one is the last.
+    fn admits(&mut self, len: usize, max: usize) -> bool {
+        if self.datagrams == 0 {
+            self.segment_len = len;
+        }
+        let admits = !self.is_closed && self.datagrams < max && len <= self.segment_len;
+        if admits {
+            self.datagrams += 1;
+            self.is_closed = len < self.segment_len;
+        }
+        admits
+    }
+}
+
+impl Sender {
+    /// Writes the next burst into `buf`, which is cleared, with at most `max_segments` datagrams.
+    pub fn poll_transmit(
+        &mut self,
+        now: Timestamp,
+        max_segments: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        buf.clear();
+        if let Some((destination, body)) = self.control.pop_front() {
+            return Some(self.write_control(destination, body, now, buf));
+        }
+        if self.phase.is_finished() {
+            return None;
+        }
+        if let Some(body) = self.statement(now) {
+            return Some(self.write_control(Destination::Group, body, now, buf));
+        }
+        if !self.pacer.is_ready(now) {
+            return None;
+        }
+        let transmit = self.transmit_repairs(now, max_segments, buf).or_else(|| {
+            if self.caught_up_last {
+                self.transmit_data(now, max_segments, buf)
+                    .or_else(|| self.transmit_catch_up(now, max_segments, buf))
+            } else {
+                self.transmit_catch_up(now, max_segments, buf)
+                    .or_else(|| self.transmit_data(now, max_segments, buf))
+            }
+        });
+        if transmit.is_none() {
+            self.advance_phase(now);
+        }
+        transmit
+    }
+
+    /// When something paced may leave, and what.
+    pub(super) fn burst_due(&self) -> Option<(Timestamp, Timer)> {
+        let pacer = self.pacer.ready_at();
+        let repair = self.repair.due().map(|due| (due.max(pacer), Timer::Repair));
+        let late = if self.audience.together().late {
+            let rows = self.audience.rows();
+            rows.filter_map(|row| row.catch_up.as_ref()?.due(row.catch_up_limit())).min()
+        } else {
+            None
+        };
+        let late = late.map(|due| (due.max(pacer), Timer::CatchUp));
+        let data = self.may_send_data().then_some((pacer, Timer::Pacer));
+        [repair, late, data].into_iter().flatten().min()
+    }
+
+    pub(super) fn heartbeat_due(&self) -> Option<Timestamp> {
+        (!self.phase.is_ending()).then(|| self.heartbeat.due())
+    }
+
+    /// What is said of the session, if it is time.
+    fn statement(&mut self, now: Timestamp) -> Option<Body> {
+        if self.announce_due <= now {
+            self.announce_due = now.after(self.announce_interval(now));
+            return Some(Body::Announce(self.announcement()));
+        }
+        if let Some(end) = self.end(now) {
+            return Some(Body::End(end));
+        }
+        if self.heartbeat_due().is_some_and(|due| due <= now) {
+            self.heartbeat.on_heartbeat(now);
+            return Some(Body::Heartbeat(self.heartbeat()));
+        }
+        None
+    }
+
+    /// While data flows or is waited for, who tunes in learns of the session soon.
+    fn announce_interval(&self, now: Timestamp) -> Duration {
+        let idle = self.heartbeat.due().since(now);
+        let longest = self.heartbeat.longest().max(ANNOUNCE_INTERVAL);
+        if self.phase.is_waiting() || self.phase.is_ending() {
+            return ANNOUNCE_INTERVAL;
+        }
+        idle.clamp(ANNOUNCE_INTERVAL, longest)
+    }
+
+    fn announcement(&self) -> Announce {
+        let deadline = match self.config.delivery {
+            Delivery::Reliable => Duration::ZERO,
+            Delivery::Timely(deadline) => deadline.max(Duration::from_millis(1)),
+        };
+        Announce {
+            started_us: self.config.started_us,
+            name: self.config.name.clone(),
+            mode: self.config.mode,
+            deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
+            coded_len: self.coded_len,
+            k: self.config.k,
+            trail: self.window.trail(),
+            lead: self.window.lead(),
+            rate_bps: self.config.rate.map_or(0, |rate| rate.0),
+            heartbeat_max_ms: millis(self.heartbeat.longest()),
+            grtt_us: micros(self.grtt.get()),
+            group_size: self.audience.group_size().0,
+            feedback: None,
+            nonce_echo: None,
+        }
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        let (last_block, last_k) = self.window.last_closed();
+        Heartbeat {
+            trail: self.window.trail(),
+            lead: self.window.lead(),
+            last_block,
+            last_k,
+            next_ms: millis(self.heartbeat.interval()),
+            grtt_us: micros(self.grtt.get()),
+            group_size: self.audience.group_size().0,
+        }
+    }
+
+    /// Whether a new data packet may leave but for the pacer.
+    fn may_send_data(&self) -> bool {
+        !self.phase.is_waiting() && self.window.has_unsent() && self.window.lead() < self.limit()
+    }
+
+    /// One past the newest packet that the audience has room for.
+    fn limit(&self) -> Seq {
+        let together = self.audience.together();
+        match (self.config.rate, together.credit, together.slowest) {
+            (None, Some(credit), Some(slowest)) => {
+                let retained = self.config.retain.0 / (self.payload_len() as u64).max(1);
+                credit.min(slowest.plus(retained))
+            }
+            _ => Seq(u64::MAX),
+        }
+    }
+
+    fn transmit_repairs(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let max = self.burst_limit(max);
+        let hold_down = self.grtt.get().max(SHORTEST_HOLD_DOWN);
+        let mut burst = Burst::default();
+        while let Some(seq) = self.repair.next(now) {
+            let Some(len) = self.datagram_len(seq) else {
+                self.repair.forget(seq);
+                continue;
+            };
+            if !burst.admits(len, max) {
+                break;
+            }
+            self.write_coded(Kind::Repair, seq, Destination::Group, now, buf);
+            self.repair.on_sent(seq, hold_down, now);
+        }
+        self.sent(Kind::Repair, Destination::Group, burst, buf, now)
+    }
+
+    fn transmit_catch_up(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if !self.audience.together().late {
+            return None;
+        }
+        let late = self.audience.rows().filter(|row| row.is_present() && row.catch_up.is_some()).count();
+        let (id, address) = self.audience.rows().find_map(|row| {
+            row.catch_up.as_ref()?.next(row.catch_up_limit(), now)?;
+            Some((row.id, row.address))
+        })?;
+        let max = self.burst_limit(max);
+        let destination = Destination::Unicast(address);
+        let mut burst = Burst::default();
+        while let Some(seq) = self.next_catch_up(id, now) {
+            let Some(len) = self.datagram_len(seq) else { break };
+            if !burst.admits(len, max) {
+                break;
+            }
+            self.write_coded(Kind::Repair, seq, destination, now, buf);
+            if let Some(catch_up) = self.audience.catch_up_mut(id) {
+                catch_up.on_sent(seq);
+            }
+        }
+        let wait = self.catch_up_wait(buf.len(), late);
+        if let Some(catch_up) = self.audience.catch_up_mut(id) {
+            catch_up.wait_until(now.after(wait));
+        }
+        self.caught_up_last = burst.datagrams > 0;
+        self.sent(Kind::Repair, destination, burst, buf, now)
+    }
+
+    fn next_catch_up(&self, id: SubscriberId, now: Timestamp) -> Option<Seq> {
+        let row = self.audience.get(id)?;
+        row.catch_up.as_ref()?.next(row.catch_up_limit(), now)
+    }
+
+    /// All late joiners together get a share of a fixed rate, and all of it once the live stream
+    /// has nothing to send; with an automatic rate they take turns with the live stream.
+    fn catch_up_wait(&self, bytes: usize, late: usize) -> Duration {
+        let Some(rate) = self.config.rate else { return Duration::ZERO };
+        let share = if self.window.has_unsent() { CATCH_UP_SHARE } else { 1 };
+        let late = u32::try_from(late).unwrap_or(u32::MAX);
+        rate.duration_of(bytes as u64).saturating_mul(late.saturating_mul(share))
+    }
+
+    fn transmit_data(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        if !self.may_send_data() {
+            return None;
+        }
+        self.pace_for_audience();
+        let max = self.burst_limit(max);
+        let limit = self.limit();
+        let mut burst = Burst::default();
+        while self.window.lead() < limit && self.window.next_unsent().is_some() {
+            let seq = self.window.lead();
+            let Some(len) = self.datagram_len(seq) else { break };
+            if !burst.admits(len, max) {
+                break;
+            }
+            self.window.on_sent(now);
+            self.write_coded(Kind::Data, seq, Destination::Group, now, buf);
+        }
+        self.caught_up_last = false;
+        self.on_first_sent(burst, buf.len(), now);
+        self.sent(Kind::Data, Destination::Group, burst, buf, now)
+    }
+
+    fn on_first_sent(&mut self, burst: Burst, bytes: usize, now: Timestamp) {
+        let wire = bytes + burst.datagrams * usize::from(self.config.overhead_len);
+        let present = self.audience.together().present;
+        self.stats.packets_sent += burst.datagrams as u64;
+        self.stats.unicast_equivalent_bytes += present * wire as u64;
+        self.heartbeat.on_data(now);
+        self.window.evict(self.config.retain.0, self.config.retain_for, now);
+    }
+
+    /// An automatic rate follows the audience's credit; with nobody heard there is none, and a
+    /// modest rate stands in.
+    fn pace_for_audience(&mut self) {
+        if self.config.rate.is_none() {
+            let heard = self.audience.together().credit.is_some();
+            self.pacer.set_rate((!heard).then_some(UNHEARD_RATE));
+        }
+    }
+
+    /// Datagrams of a burst: by the pacer, the caller and the largest UDP payload.
+    fn burst_limit(&self, max: usize) -> usize {
+        let len = usize::from(self.config.datagram_len);
+        let wire_len = len + usize::from(self.config.overhead_len);
+        let by_size = MAX_BURST_BYTES / len.max(1);
+        self.pacer.burst_datagrams(wire_len, max).min(by_size).max(1)
+    }
+
+    fn datagram_len(&self, seq: Seq) -> Option<usize> {
+        let slot = self.window.get(seq)?;
+        Some(CODED_HEADER_LEN + CODED_PREFIX_LEN + slot.payload.len())
+    }
+
+    fn header(&mut self, kind: Kind, flags: u8, destination: Destination, now: Timestamp) -> Header {
+        let number = match destination {
+            Destination::Group => &mut self.numbers.0,
+            Destination::Unicast(_) => &mut self.numbers.1,
+        };
+        let header = Header {
+            kind,
+            flags,
+            key_epoch: 0,
+            stream: self.config.stream,
+            session: self.config.session,
+            number: *number,
+            sent_at: now.to_wire(),
+        };
+        *number += 1;
+        header
+    }
+
+    fn write_coded(
+        &mut self,
+        kind: Kind,
+        seq: Seq,
+        destination: Destination,
+        now: Timestamp,
+        buf: &mut Vec<u8>,
+    ) {
+        let header = self.header(kind, 0, destination, now);
+        let Some(slot) = self.window.get(seq) else { return };
+        wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
+        let prefix = CodedPrefix {
+            len: u16::try_from(slot.payload.len()).unwrap_or(u16::MAX),
+            flags: slot.flags,
+            first_record: slot.first_record,
+            first_sent: slot.first_sent.unwrap_or(now).to_wire(),
+        };
+        prefix.write(buf);
+        buf.extend_from_slice(&slot.payload);
+    }
+
+    fn write_control(
+        &mut self,
+        destination: Destination,
+        body: Body,
+        now: Timestamp,
+        buf: &mut Vec<u8>,
+    ) -> Transmit {
+        let kind = body.kind();
+        let wanted = kind == Kind::Heartbeat && (self.window.has_unsent() || self.phase.is_waiting());
+        let flags = if wanted { FLAG_REPORT_WANTED } else { 0 };
+        let header = self.header(kind, flags, destination, now);
+        wire::encode(&Packet { header, body }, buf);
+        self.count(kind, destination, 1, buf.len(), now);
+        Transmit { destination, kind, segment_len: buf.len(), datagrams: 1 }
+    }
+
+    /// Counts a burst, and gives it if there is something in it.
+    fn sent(
+        &mut self,
+        kind: Kind,
+        destination: Destination,
+        burst: Burst,
+        buf: &[u8],
+        now: Timestamp,
+    ) -> Option<Transmit> {
+        if burst.datagrams == 0 {
+            return None;
+        }
+        self.count(kind, destination, burst.datagrams, buf.len(), now);
+        let Burst { segment_len, datagrams, .. } = burst;
+        Some(Transmit { destination, kind, segment_len, datagrams })
+    }
+
+    fn count(&mut self, kind: Kind, to: Destination, datagrams: usize, bytes: usize, now: Timestamp) {
+        let counts = match to {
+            Destination::Group => &mut self.stats.group,
+            Destination::Unicast(_) => &mut self.stats.unicast,
+        };
+        counts.add(kind, datagrams as u64, bytes as u64);
+        self.pacer.on_sent(bytes + datagrams * usize::from(self.config.overhead_len), now);
+    }
+}
+
+/// Whether a number is one of the group's, in which a gap is loss.
+#[must_use]
+pub(crate) fn is_group_number(number: u64) -> bool {
+    number < UNICAST_NUMBERS
+}
+
+fn millis(duration: Duration) -> u16 {
+    u16::try_from(duration.as_millis()).unwrap_or(u16::MAX)
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// A group's switch and who tunes in late learn of the session within this.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A repair crosses a NAK that was already on its way at least this long.
+const SHORTEST_HOLD_DOWN: Duration = Duration::from_millis(2);
+
+/// 1 / 4 of a fixed rate may go to late joiners.
+const CATCH_UP_SHARE: u32 = 4;
+
+/// What is sent while nobody has said what it can take.
+const UNHEARD_RATE: Bitrate = Bitrate(100_000_000);
+
+/// The largest UDP payload over IPv4 is 65,507 bytes, GSO or not.
+const MAX_BURST_BYTES: usize = 65_000;

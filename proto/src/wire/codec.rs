@@ -1,0 +1,323 @@
+//! Packets to bytes and back: the only file that names bincode.
+//!
+//! Big-endian, fixed width, no tags: what the tables of docs/PROTOCOL.md say is what bincode
+//! writes. A limit and own bounds stand before every allocation, and every byte of a datagram
+//! is accounted for. Payloads do not pass through here: they are slices of the datagram.
+
+use bincode::config::{BigEndian, Configuration, Fixint, Limit};
+use bincode::error::DecodeError;
+use bytes::{Buf, Bytes};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::header::{CODED_HEADER_LEN, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, VERSION};
+use super::sane::Sane;
+use super::{
+    Body, CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, Discard, NO_RECORD, PREFIX_RECORDS,
+    Packet, extension,
+};
+use crate::{SessionId, StreamId, WireTime};
+
+type Layout = Configuration<BigEndian, Fixint, Limit<MAX_DATAGRAM_LEN>>;
+
+const LAYOUT: Layout = bincode::config::standard()
+    .with_big_endian()
+    .with_fixed_int_encoding()
+    .with_limit::<MAX_DATAGRAM_LEN>();
+
+/// The low bits of a coded packet's flags: log2 of the interleaving depth.
+const DEPTH_MASK: u8 = 0b0000_0111;
+
+/// Length of a cookie challenge, in bytes: a registration is never shorter (docs/PROTOCOL.md §4.4).
+const COOKIE_CHALLENGE_LEN: usize = HEADER_LEN + 32;
+
+/// Length of a catch-up accept, in bytes: a catch-up request is never shorter.
+const CATCH_UP_ACCEPT_LEN: usize = HEADER_LEN + 40;
+
+/// The header as it stands on the wire (docs/PROTOCOL.md §2).
+#[derive(Serialize, Deserialize)]
+struct WireHeader {
+    version: u8,
+    kind: u8,
+    flags: u8,
+    key_epoch: u8,
+    stream: StreamId,
+    session: SessionId,
+    number: u64,
+    sent_at: WireTime,
+}
+
+/// The header of data, parity and repair as it stands on the wire (docs/PROTOCOL.md §2).
+#[derive(Serialize, Deserialize)]
+struct WireCodedHeader {
+    header: WireHeader,
+    block: u32,
+    index: u8,
+    k: u8,
+}
+
+/// Reads a datagram. The body of a coded packet is a slice of it.
+///
+/// # Errors
+/// Why the datagram is to be discarded.
+pub fn decode(datagram: Bytes) -> Result<Packet, Discard> {
+    // The hot kinds are told by one byte, so that their header is read once, as a whole.
+    let kind = datagram
+        .get(1)
+        .and_then(|number| Kind::from_number(*number));
+    if kind.is_some_and(Kind::is_coded) {
+        return decode_shared(datagram);
+    }
+    let (header, body) = decode_header(&datagram)?;
+    let body = match header.kind {
+        Kind::Data | Kind::Parity | Kind::Repair => return decode_shared(datagram),
+        Kind::Nak => Body::Nak(read_body(body)?),
+        Kind::Ncf => Body::Ncf(read_body(body)?),
+        Kind::Refused => Body::Refused(read_body(body)?),
+        Kind::Heartbeat => Body::Heartbeat(read_body(body)?),
+        Kind::Announce => Body::Announce(read_body(body)?),
+        Kind::Report => Body::Report(read_body(body)?),
+        Kind::Register => Body::Register(read_body(body)?),
+        Kind::CookieChallenge => Body::CookieChallenge(read_body(body)?),
+        Kind::CookieReply => Body::CookieReply(read_body(body)?),
+        Kind::CatchUpRequest => Body::CatchUpRequest(read_body(body)?),
+        Kind::CatchUpAccept => Body::CatchUpAccept(read_body(body)?),
+        Kind::Evict => Body::Evict(read_body(body)?),
+        Kind::Bye => Body::Bye(read_body(body)?),
+        Kind::End => Body::End(read_body(body)?),
+        Kind::Manifest => Body::Manifest(read_body(body)?),
+        Kind::KeyRequest => Body::KeyRequest(read_body(body)?),
+        Kind::KeyUpdate => Body::KeyUpdate(read_body(body)?),
+    };
+    if datagram.len() < least_len(header.kind) {
+        return Err(Discard::Truncated);
+    }
+    Ok(Packet { header, body })
+}
+
+/// Reads the header that every packet has; gives it and what follows it.
+///
+/// # Errors
+/// Why the datagram is to be discarded.
+pub fn decode_header(datagram: &[u8]) -> Result<(Header, &[u8]), Discard> {
+    check_version(datagram)?;
+    let (header, rest) = read::<WireHeader>(datagram)?;
+    Ok((understood(&header)?, rest))
+}
+
+/// Reads a data, parity or repair packet without taking a share of it; gives its header, its
+/// place in the block and its coded body.
+///
+/// # Errors
+/// Why the datagram is to be discarded; [`Discard::Kind`] if it is of another kind.
+pub fn decode_coded(datagram: &[u8]) -> Result<(Header, CodedFields, &[u8]), Discard> {
+    check_version(datagram)?;
+    let (read, body) = read::<WireCodedHeader>(datagram)?;
+    let header = understood(&read.header)?;
+    let depth_log2 = header.flags & DEPTH_MASK;
+    let fields = CodedFields {
+        block: read.block,
+        index: read.index,
+        k: read.k,
+        depth_log2,
+    };
+    if !fields.can_be(header.kind)? {
+        return Err(Discard::Malformed);
+    }
+    if body.len() < CODED_PREFIX_LEN {
+        return Err(Discard::Truncated);
+    }
+    Ok((header, fields, body))
+}
+
+/// Appends a packet. The kind is the body's; a coded packet's depth goes into the flags.
+pub fn encode(packet: &Packet, into: &mut Vec<u8>) {
+    let start = into.len();
+    let header = Header {
+        kind: packet.body.kind(),
+        ..packet.header
+    };
+    match &packet.body {
+        Body::Data(coded) | Body::Parity(coded) | Body::Repair(coded) => {
+            return encode_coded(header, coded, into);
+        }
+        Body::Nak(body) => write_body(&header, body, into),
+        Body::Ncf(body) => write_body(&header, body, into),
+        Body::Refused(body) => write_body(&header, body, into),
+        Body::Heartbeat(body) => write_body(&header, body, into),
+        Body::Announce(body) => write_body(&header, body, into),
+        Body::Report(body) => write_body(&header, body, into),
+        Body::Register(body) => write_body(&header, body, into),
+        Body::CookieChallenge(body) => write_body(&header, body, into),
+        Body::CookieReply(body) => write_body(&header, body, into),
+        Body::CatchUpRequest(body) => write_body(&header, body, into),
+        Body::CatchUpAccept(body) => write_body(&header, body, into),
+        Body::Evict(body) => write_body(&header, body, into),
+        Body::Bye(body) => write_body(&header, body, into),
+        Body::End(body) => write_body(&header, body, into),
+        Body::Manifest(body) => write_body(&header, body, into),
+        Body::KeyRequest(body) => write_body(&header, body, into),
+        Body::KeyUpdate(body) => write_body(&header, body, into),
+    }
+    extension::pad(into, start, least_len(header.kind));
+}
+
+/// Appends the 32 bytes before a coded body; the low three bits of `header.flags` are log2 of
+/// the interleaving depth.
+pub fn encode_coded_header(header: &Header, block: u32, index: u8, k: u8, into: &mut Vec<u8>) {
+    write::<_, CODED_HEADER_LEN>(
+        &WireCodedHeader {
+            header: header.into(),
+            block,
+            index,
+            k,
+        },
+        into,
+    );
+}
+
+impl CodedPrefix {
+    /// Appends the prefix.
+    pub fn write(&self, into: &mut Vec<u8>) {
+        write::<_, CODED_PREFIX_LEN>(self, into);
+    }
+
+    /// Reads the prefix of a received or recovered coded body.
+    ///
+    /// # Errors
+    /// [`Discard::Truncated`] if there is none, [`Discard::Malformed`] if it promises more
+    /// payload than follows or a record that starts behind it.
+    pub fn read(body: &[u8]) -> Result<Self, Discard> {
+        let (prefix, rest) = read::<Self>(body)?;
+        let has_record = prefix.flags & PREFIX_RECORDS != 0 && prefix.first_record != NO_RECORD;
+        if usize::from(prefix.len) > rest.len() || has_record && prefix.first_record >= prefix.len {
+            return Err(Discard::Malformed);
+        }
+        Ok(prefix)
+    }
+}
+
+/// What a packet of this kind is padded to, and refused below: nothing is answered with more
+/// than it was.
+fn least_len(kind: Kind) -> usize {
+    if kind == Kind::Register {
+        COOKIE_CHALLENGE_LEN
+    } else if kind == Kind::CatchUpRequest {
+        CATCH_UP_ACCEPT_LEN
+    } else {
+        HEADER_LEN
+    }
+}
+
+/// The version comes first, because all else may be laid out differently in another one.
+fn check_version(datagram: &[u8]) -> Result<(), Discard> {
+    match datagram.first() {
+        None => Err(Discard::Truncated),
+        Some(&VERSION) if datagram.len() > MAX_DATAGRAM_LEN => Err(Discard::Malformed),
+        Some(&VERSION) => Ok(()),
+        Some(_) => Err(Discard::Version),
+    }
+}
+
+fn understood(header: &WireHeader) -> Result<Header, Discard> {
+    Ok(Header {
+        kind: Kind::from_number(header.kind).ok_or(Discard::Kind)?,
+        flags: header.flags,
+        key_epoch: header.key_epoch,
+        stream: header.stream,
+        session: header.session,
+        number: header.number,
+        sent_at: header.sent_at,
+    })
+}
+
+impl From<&Header> for WireHeader {
+    fn from(header: &Header) -> Self {
+        Self {
+            version: VERSION,
+            kind: header.kind.number(),
+            flags: header.flags,
+            key_epoch: header.key_epoch,
+            stream: header.stream,
+            session: header.session,
+            number: header.number,
+            sent_at: header.sent_at,
+        }
+    }
+}
+
+fn decode_shared(mut datagram: Bytes) -> Result<Packet, Discard> {
+    let (
+        header,
+        CodedFields {
+            block,
+            index,
+            k,
+            depth_log2,
+        },
+        _,
+    ) = decode_coded(&datagram)?;
+    datagram.advance(CODED_HEADER_LEN);
+    let coded = Coded {
+        block,
+        index,
+        k,
+        depth_log2,
+        body: datagram,
+    };
+    let body = if header.kind == Kind::Parity {
+        Body::Parity(coded)
+    } else if header.kind == Kind::Repair {
+        Body::Repair(coded)
+    } else {
+        Body::Data(coded)
+    };
+    Ok(Packet { header, body })
+}
+
+fn encode_coded(mut header: Header, coded: &Coded, into: &mut Vec<u8>) {
+    header.flags = (header.flags & !DEPTH_MASK) | (coded.depth_log2 & DEPTH_MASK);
+    encode_coded_header(&header, coded.block, coded.index, coded.k, into);
+    into.extend_from_slice(&coded.body);
+}
+
+fn read_body<T: DeserializeOwned + Sane>(bytes: &[u8]) -> Result<T, Discard> {
+    let (body, rest) = read::<T>(bytes)?;
+    // No extension is known yet: each is skipped, but all must be whole.
+    for extension in extension::each(rest) {
+        extension?;
+    }
+    if body.is_sane() {
+        Ok(body)
+    } else {
+        Err(Discard::Malformed)
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Discard> {
+    let (value, read) =
+        bincode::serde::decode_from_slice(bytes, LAYOUT).map_err(|error| reason(&error))?;
+    Ok((value, bytes.get(read..).ok_or(Discard::Truncated)?))
+}
+
+fn reason(error: &DecodeError) -> Discard {
+    if matches!(error, DecodeError::UnexpectedEnd { .. }) {
+        Discard::Truncated
+    } else {
+        Discard::Malformed
+    }
+}
+
+fn write_body(header: &Header, body: &impl Serialize, into: &mut Vec<u8>) {
+    write::<_, HEADER_LEN>(&WireHeader::from(header), into);
+    let written = bincode::serde::encode_into_std_write(body, into, LAYOUT);
+    debug_assert!(written.is_ok(), "bounded fields always fit: {written:?}");
+}
+
+/// Appends a value of which the length is known: by way of the stack, which is what is fast.
+fn write<T: Serialize, const LEN: usize>(value: &T, into: &mut Vec<u8>) {
+    let mut bytes = [0; LEN];
+    let written = bincode::serde::encode_into_slice(value, &mut bytes, LAYOUT);
+    debug_assert!(matches!(written, Ok(len) if len == LEN), "{written:?}");
+    into.extend_from_slice(&bytes);
+}

@@ -1,0 +1,48 @@
+//! Manifests and keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::fixed;
+use super::list::List;
+use crate::{Seq, SubscriberId};
+
+/// Hashes of a block, signed: what makes a member unable to speak as the publisher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// First seq of the block.
+    pub block: Seq,
+    /// log2 of the interleaving depth.
+    pub depth_log2: u8,
+    /// When the publisher started, in microseconds of Unix time.
+    pub started_us: u64,
+    /// SHA-256 of (session, seq, coded body) for each data packet, its first 16 bytes. As many
+    /// as the block has data packets.
+    pub hashes: List<[u8; 16], 255>,
+    /// Ed25519 over the session and all of the above.
+    #[serde(with = "fixed::signature")]
+    pub signature: [u8; 64],
+}
+
+/// A subscriber asks for the key of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRequest {
+    /// Who.
+    pub subscriber: SubscriberId,
+    /// The newest epoch it has a key for.
+    pub have_epoch: u8,
+    /// Makes the answer its own.
+    pub nonce: u128,
+}
+
+/// The key of an epoch, wrapped for those who may have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUpdate {
+    /// The epoch that the key opens.
+    pub epoch: u8,
+    /// The first `number` sealed with it.
+    pub from_number: u64,
+    /// The node of the key tree whose key wraps it.
+    pub node: u32,
+    /// The wrapped key: opaque here.
+    pub wrapped: List<u8, 512>,
+}
