@@ -184,6 +184,7 @@ impl Receiver {
         self.notice_silence(now);
         self.enrol(now);
         self.report_if_due(now);
+        self.count_wire_losses();
     }
 
     /// Writes the next datagram into `buf`, which is cleared, and says where it goes.
@@ -296,7 +297,8 @@ impl Receiver {
 
     fn count_wire_losses(&mut self) {
         let lost = self.session.as_ref().map_or(0, |session| session.numbers.lost());
-        let wire = (self.lost_before + lost).saturating_sub(self.stats.kernel_drops);
+        let lost = self.lost_before.saturating_add(lost);
+        let wire = lost.saturating_sub(self.stats.kernel_drops);
         self.stats.wire_lost = self.stats.wire_lost.max(wire);
     }
 }

@@ -48,7 +48,7 @@ pub use transmit::{Destination, Transmit};
 use crate::cookie::CookieJar;
 use crate::grtt::Grtt;
 use crate::wire::{Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
-use crate::{SenderConfig, SessionId, StreamId, Timestamp};
+use crate::{SenderConfig, SessionId, StreamId, SubscriberId, Timestamp};
 use heartbeat::Heartbeat;
 use pacer::Pacer;
 use packetizer::Packetizer;
@@ -119,6 +119,10 @@ pub struct Sender {
     numbers: (u64, u64),
     /// Whether the last burst was for a late joiner: live and late take turns.
     caught_up_last: bool,
+    /// The late joiner that was given something last: they take turns.
+    late_last: Option<SubscriberId>,
+    /// Late joiners are given nothing before this.
+    late_at: Timestamp,
     phase: Phase,
     events: VecDeque<Event>,
     stats: SenderStats,
@@ -157,6 +161,8 @@ impl Sender {
             control: VecDeque::new(),
             numbers: (0, UNICAST_NUMBERS),
             caught_up_last: false,
+            late_last: None,
+            late_at: Timestamp::ZERO,
             phase,
             events: VecDeque::new(),
             stats: SenderStats::default(),

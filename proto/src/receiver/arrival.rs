@@ -110,16 +110,15 @@ impl Receiver {
         coded: &Coded,
         kind: Kind,
         via: Via,
-        sent_at: WireTime,
         now: Timestamp,
     ) -> Result<(), Discard> {
-        let due = self.due_at(sent_at);
+        // What cannot be handed out must not take the place of what can.
+        let prefix = CodedPrefix::read(&coded.body)?;
+        let due = self.due_at(prefix.first_sent);
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
         if coded.body.len() > usize::from(session.coded_len) {
             return Err(Discard::Size);
         }
-        // What cannot be handed out must not take the place of what can.
-        CodedPrefix::read(&coded.body)?;
         session.barren_heartbeats = 0;
         let seq = coded.seq(session.frontier.max(session.window.next()));
         match session.window.place(seq, coded.body.clone()) {
@@ -136,6 +135,9 @@ impl Receiver {
             self.stats.packets_repaired += 1;
         }
         self.advance_frontier(seq, via, due, now);
+        if let (Some(due), Some(session)) = (due, &mut self.session) {
+            session.gaps.hurry(seq, due);
+        }
         Ok(())
     }
 
@@ -161,8 +163,7 @@ impl Receiver {
     fn on_heartbeat(&mut self, heartbeat: &Heartbeat, packet: &Packet, now: Timestamp) {
         let due = self.due_at(packet.header.sent_at);
         let Some(session) = &mut self.session else { return };
-        session.grtt = std::time::Duration::from_micros(u64::from(heartbeat.grtt_us));
-        session.group_size = crate::grtt::GroupSize(heartbeat.group_size);
+        session.hear_size(heartbeat.grtt_us, heartbeat.group_size);
         if heartbeat.lead > session.lead {
             session.barren_heartbeats += 1;
             if session.barren_heartbeats == BARREN && session.window.end() == Seq::ZERO {
@@ -214,6 +215,7 @@ impl Receiver {
     pub(super) fn say(&mut self, body: Body) {
         if let Some(session) = &self.session
             && !self.config.mute
+            && self.control.len() < MAX_CONTROL
         {
             self.control.push_back((session.feedback, body));
         }
@@ -233,6 +235,9 @@ impl Session {
         self.lead.max(self.window.limit()).plus(BELIEVABLE)
     }
 }
+
+/// Feedback that may wait: whoever is asked more than this at once need not answer it all.
+const MAX_CONTROL: usize = 256;
 
 /// Three heartbeats in a row that tell of data, and not one packet of it.
 const BARREN: u32 = 3;

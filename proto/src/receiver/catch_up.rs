@@ -65,6 +65,7 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         let passed = SeqRange::new(session.frontier, seq);
         session.frontier = seq.next();
+        session.catch_up_tries = 0;
         self.catch_up_stalled = now;
         if !passed.is_empty() {
             self.miss_in_catch_up(passed, now);
@@ -81,7 +82,7 @@ impl Receiver {
     }
 
     /// Goes on live, or starts over with what was sent meanwhile and is not here.
-    fn end_catch_up_if_there(&mut self, now: Timestamp) {
+    pub(super) fn end_catch_up_if_there(&mut self, now: Timestamp) {
         let Some(session) = &mut self.session else { return };
         let Some(to) = session.catch_up_to else { return };
         if session.frontier < to {
@@ -103,10 +104,27 @@ impl Receiver {
 
     /// Nothing comes: the request or the answer was lost, or the publisher forgot us.
     pub(super) fn retry_catch_up(&mut self, now: Timestamp) {
-        if self.catch_up_due().is_some_and(|due| due <= now) {
-            self.catch_up_stalled = now;
+        if self.catch_up_due().is_none_or(|due| due > now) {
+            return;
+        }
+        self.catch_up_stalled = now;
+        let Some(session) = &mut self.session else { return };
+        if session.catch_up_tries >= self.config.max_tries || self.config.mute {
+            self.give_up_catch_up(now);
+        } else {
+            session.catch_up_tries += 1;
             self.repeat_catch_up_request();
         }
+    }
+
+    /// Nobody gives what was missed: as far as there is room, it is passed over.
+    fn give_up_catch_up(&mut self, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        let Some(to) = session.catch_up_to else { return };
+        let range = SeqRange::new(session.frontier, to.min(session.window.limit()));
+        session.frontier = range.end;
+        self.give_up(range, GapCause::Unanswered);
+        self.end_catch_up_if_there(now);
     }
 
     pub(super) fn catch_up_due(&self) -> Option<Timestamp> {
@@ -114,7 +132,7 @@ impl Receiver {
         session.catch_up_to?;
         // While the window is full nothing can come; the report that opens it restarts the flow.
         let has_room = session.frontier < session.window.limit();
-        let wait = STALLED.max(session.grtt * 4);
+        let wait = STALLED.max(session.grtt * 4) * (1 << session.catch_up_tries.min(4));
         has_room.then(|| self.catch_up_stalled.after(wait))
     }
 }

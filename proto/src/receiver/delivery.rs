@@ -30,9 +30,19 @@ impl Receiver {
         match session.window.pop() {
             Some(Popped::Body(seq, body)) => self.hand_out_body(seq, &body, now),
             Some(Popped::Gap(gap)) => self.hand_out_gap(gap),
-            None => return false,
+            None => return self.pass_the_rest(),
         }
         true
+    }
+
+    /// Goes on where the publisher still has something, if that is beyond what the window held.
+    fn pass_the_rest(&mut self) -> bool {
+        let Some(session) = &self.session else { return false };
+        let passes = session.window.is_empty() && session.trail > session.window.next();
+        if passes {
+            self.pass_trail();
+        }
+        passes
     }
 
     fn hand_out_body(&mut self, seq: Seq, body: &Bytes, now: Timestamp) {
@@ -69,7 +79,7 @@ impl Receiver {
             return None;
         }
         session.end_handed_out = true;
-        let lost_packets = session.given_up + session.skipped;
+        let lost_packets = session.given_up.saturating_add(session.skipped);
         self.reporter.on_state();
         self.report_if_due(now);
         Some(Delivered::End(Ending {

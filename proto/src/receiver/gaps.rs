@@ -91,6 +91,16 @@ impl Gaps {
         self.by_seq.first_key_value().and_then(|(_, missing)| missing.deadline)
     }
 
+    /// A packet that is not wanted after `deadline` is here: it waits for nothing before it longer.
+    pub(super) fn hurry(&mut self, seq: Seq, deadline: Timestamp) {
+        for missing in self.by_seq.range_mut(..seq).rev().map(|(_, missing)| missing) {
+            if missing.deadline.is_some_and(|due| due <= deadline) {
+                return;
+            }
+            missing.deadline = Some(deadline);
+        }
+    }
+
     /// Takes the oldest gap if its deadline has passed.
     pub(super) fn take_late(&mut self, now: Timestamp) -> Option<SeqRange> {
         let (&first, missing) = self.by_seq.first_key_value()?;
@@ -188,6 +198,18 @@ mod tests {
         assert_eq!(gaps.first(), Some(Seq(8)));
         gaps.close(range(0, 100));
         assert_eq!((gaps.due(), gaps.first()), (None, None));
+    }
+
+    #[test]
+    fn a_packet_that_is_here_waits_for_nothing_before_it_longer_than_it_may() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(1, 2), NOW, Some(Timestamp(500)));
+        gaps.open(range(3, 4), NOW, Some(Timestamp(2_000)));
+        gaps.open(range(6, 9), NOW, Some(Timestamp(3_000)));
+        gaps.hurry(Seq(5), Timestamp(900));
+        assert_eq!(gaps.take_late(NOW), Some(range(1, 2)));
+        assert_eq!(gaps.take_late(NOW), Some(range(3, 4)));
+        assert_eq!(gaps.deadline(), Some(Timestamp(3_000)));
     }
 
     #[test]

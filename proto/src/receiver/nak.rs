@@ -128,26 +128,24 @@ impl Receiver {
         if trail <= next {
             return;
         }
-        if trail > session.window.limit() {
+        if trail > session.window.limit() && session.window.is_empty() {
             self.jump(trail);
         } else {
-            self.give_up(SeqRange::new(next, trail), GapCause::LeftWindow);
+            // What lies beyond the window is passed once the window was handed out.
+            let room = SeqRange::new(next, session.window.limit());
+            self.give_up(SeqRange::new(next, trail).clamp_to(room), GapCause::LeftWindow);
         }
         let Some(session) = &mut self.session else { return };
         session.frontier = session.frontier.max(trail);
     }
 
-    /// The sender is a whole window ahead: what is here is handed out, the rest is one gap.
+    /// The sender is a whole window ahead, and nothing is left to hand out: all of that is one gap.
     fn jump(&mut self, trail: Seq) {
         let Some(session) = &mut self.session else { return };
-        let missing = SeqRange::new(session.window.next(), session.window.limit());
-        session.gaps.clear();
-        self.give_up(missing, GapCause::LeftWindow);
-        self.drain_in_order();
-        let Some(session) = &mut self.session else { return };
         let gap = SeqRange::new(session.window.next(), trail);
+        session.gaps.clear();
         session.window.jump(trail);
-        self.lose(gap, GapCause::LeftWindow, gap.len());
+        self.lose(&[gap], GapCause::LeftWindow);
         self.hand_out_gap(Gap { range: gap, cause: GapCause::LeftWindow });
     }
 
@@ -163,22 +161,22 @@ impl Receiver {
     pub(super) fn give_up(&mut self, range: SeqRange, cause: GapCause) {
         let Some(session) = &mut self.session else { return };
         session.gaps.close(range);
-        let count = session.window.give_up(range, cause);
-        self.lose(range, cause, count);
+        let lost = session.window.give_up(range, cause);
+        self.lose(&lost, cause);
     }
 
-    fn lose(&mut self, range: SeqRange, cause: GapCause, count: u64) {
+    fn lose(&mut self, runs: &[SeqRange], cause: GapCause) {
         let Some(session) = &mut self.session else { return };
-        if count == 0 {
-            return;
+        let lost = match cause {
+            GapCause::Unanswered => &mut self.stats.lost_unanswered,
+            GapCause::LeftWindow => &mut self.stats.lost_left_window,
+            GapCause::Deadline => &mut self.stats.lost_deadline,
+        };
+        for &range in runs {
+            session.given_up = session.given_up.saturating_add(range.len());
+            *lost = lost.saturating_add(range.len());
+            self.events.push_back(Event::GaveUp(Gap { range, cause }));
         }
-        session.given_up += count;
-        match cause {
-            GapCause::Unanswered => self.stats.lost_unanswered += count,
-            GapCause::LeftWindow => self.stats.lost_left_window += count,
-            GapCause::Deadline => self.stats.lost_deadline += count,
-        }
-        self.events.push_back(Event::GaveUp(Gap { range, cause }));
     }
 
     /// Sees what was sent up to `lead` and did not come, as far as there is room for it.

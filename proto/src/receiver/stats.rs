@@ -54,6 +54,7 @@ impl ReceiverStats {
     /// Packets given up, whatever the cause.
     #[must_use]
     pub fn packets_lost(&self) -> u64 {
-        self.lost_unanswered + self.lost_left_window + self.lost_deadline
+        let lost = self.lost_unanswered.saturating_add(self.lost_left_window);
+        lost.saturating_add(self.lost_deadline)
     }
 }

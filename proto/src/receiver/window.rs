@@ -91,29 +91,29 @@ impl Window {
         }
     }
 
-    /// Gives up what is missing of `range`, within what there is room for; says how many.
-    pub(super) fn give_up(&mut self, range: SeqRange, cause: GapCause) -> u64 {
+    /// Gives up what is missing of `range`, within what there is room for; says what that was.
+    pub(super) fn give_up(&mut self, range: SeqRange, cause: GapCause) -> Vec<SeqRange> {
         let range = range.clamp_to(SeqRange::new(self.next, self.limit()));
         let (Ok(first), Ok(end)) = (
             usize::try_from(range.first.since(self.next)),
             usize::try_from(range.end.since(self.next)),
         ) else {
-            return 0;
+            return Vec::new();
         };
         if range.is_empty() {
-            return 0;
+            return Vec::new();
         }
         if end > self.slots.len() {
             self.slots.resize_with(end, Slot::default);
         }
-        let mut count = 0;
-        for slot in self.slots.range_mut(first..end) {
+        let mut lost = Vec::new();
+        for (slot, seq) in self.slots.range_mut(first..end).zip(range.iter()) {
             if matches!(slot, Slot::Missing) {
                 *slot = Slot::Lost(cause);
-                count += 1;
+                extend(&mut lost, SeqRange::new(seq, seq.next()));
             }
         }
-        count
+        lost
     }
 
     /// Takes what is next in order, if it is here or was given up.
@@ -145,9 +145,9 @@ impl Window {
         self.next = self.next.max(seq);
     }
 
-    /// Whether something can be handed out.
-    pub(super) fn is_ready(&self) -> bool {
-        matches!(self.slots.front(), Some(Slot::Here(_) | Slot::Lost(_)))
+    /// Whether nothing waits to be handed out, and nothing that is here waits for a gap.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// The runs of missing packets in `range`.
@@ -201,7 +201,7 @@ mod tests {
         let mut window = Window::new(Seq(0), 100);
         window.place(Seq(3), body(3));
         let range = SeqRange::new(Seq(0), Seq(3));
-        assert_eq!(window.give_up(range, GapCause::Deadline), 3);
+        assert_eq!(window.give_up(range, GapCause::Deadline), [range]);
         assert_eq!(window.place(Seq(1), body(1)), Placed::Duplicate);
         assert_eq!(window.pop(), Some(Popped::Gap(Gap { range, cause: GapCause::Deadline })));
         assert_eq!(window.pop(), Some(Popped::Body(Seq(3), body(3))));
@@ -213,6 +213,7 @@ mod tests {
         assert_eq!(window.place(Seq(15), body(0)), Placed::Beyond);
         assert_eq!(window.place(Seq(14), body(0)), Placed::New);
         assert_eq!(window.end(), Seq(15));
-        assert_eq!(window.give_up(SeqRange::new(Seq(5), Seq(u64::MAX)), GapCause::LeftWindow), 9);
+        let all = SeqRange::new(Seq(5), Seq(u64::MAX));
+        assert_eq!(window.give_up(all, GapCause::LeftWindow), [SeqRange::new(Seq(5), Seq(14))]);
     }
 }

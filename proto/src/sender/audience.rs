@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::catch_up::CatchUp;
@@ -24,6 +25,8 @@ pub struct Subscriber {
     pub(super) catch_up: Option<CatchUp>,
     /// Wire losses already counted as what unicast would have cost.
     pub(super) losses_counted: u64,
+    /// The newest packet that it asked to be given from: to ask for the same again is no progress.
+    pub(super) asked_from: Option<Seq>,
 }
 
 impl Subscriber {
@@ -82,8 +85,13 @@ impl Subscriber {
         self.report.as_ref().map_or(Seq::ZERO, |report| report.next)
     }
 
+    /// The packet that a late joiner is to be given next, if it has room for it.
+    pub(super) fn next_catch_up(&self) -> Option<Seq> {
+        self.catch_up.as_ref()?.next(self.catch_up_limit())
+    }
+
     /// How far a late joiner may be given what it missed, if it has said so.
-    pub(super) fn catch_up_limit(&self) -> Option<Seq> {
+    fn catch_up_limit(&self) -> Option<Seq> {
         let report = self.report.as_ref()?;
         (report.state == ReportState::CatchingUp).then_some(report.limit)
     }
@@ -132,6 +140,12 @@ impl Audience {
         self.rows.values()
     }
 
+    /// Those whose ids come after `last`.
+    pub(super) fn rows_after(&self, last: Option<SubscriberId>) -> impl Iterator<Item = &Subscriber> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.rows.range((after, Bound::Unbounded)).map(|(_, row)| row)
+    }
+
     pub(super) fn catch_up_mut(&mut self, id: SubscriberId) -> Option<&mut CatchUp> {
         self.rows.get_mut(&id)?.catch_up.as_mut()
     }
@@ -140,8 +154,16 @@ impl Audience {
         GroupSize::of(self.len() as u64)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= MAX_ROWS
+    /// Whether there is room for one more; the place of who is gone the longest is taken.
+    pub(super) fn make_room(&mut self) -> bool {
+        if self.rows.len() < MAX_ROWS {
+            return true;
+        }
+        let gone = self.rows.values().filter(|row| !row.is_present());
+        let Some(id) = gone.min_by_key(|row| row.heard).map(|row| row.id) else { return false };
+        self.rows.remove(&id);
+        self.together.set(None);
+        true
     }
 
     /// The row of who speaks from where it proved to be.
@@ -178,6 +200,7 @@ impl Audience {
             left: None,
             catch_up: None,
             losses_counted: 0,
+            asked_from: None,
         });
         true
     }

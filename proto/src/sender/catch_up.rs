@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Seq, SeqRange, Timestamp};
+use crate::{Seq, SeqRange};
 
 /// What one late joiner is still to be given.
 #[derive(Debug)]
@@ -14,8 +14,6 @@ pub(super) struct CatchUp {
     end: Seq,
     /// Packets it was given and asks for again.
     again: BTreeSet<Seq>,
-    /// Not before this.
-    next_at: Timestamp,
 }
 
 impl CatchUp {
@@ -25,13 +23,13 @@ impl CatchUp {
             cursor: range.first,
             end: range.end,
             again: BTreeSet::new(),
-            next_at: Timestamp::ZERO,
         }
     }
 
-    /// Whether `seq` is part of what this gives.
-    pub(super) fn covers(&self, seq: Seq) -> bool {
-        seq < self.end
+    /// What of `range` this gives, and what lies beyond it.
+    pub(super) fn split(&self, range: SeqRange) -> (SeqRange, SeqRange) {
+        let end = self.end.max(range.first).min(range.end);
+        (SeqRange::new(range.first, end), SeqRange::new(end, range.end))
     }
 
     pub(super) fn ask_again(&mut self, range: SeqRange) {
@@ -39,30 +37,17 @@ impl CatchUp {
         self.again.extend(range.clamp_to(known).iter());
     }
 
-    /// The packet that is due, if credit and budget let it go; without a `limit` only a first
-    /// handful is.
-    pub(super) fn next(&self, limit: Option<Seq>, now: Timestamp) -> Option<Seq> {
-        if now < self.next_at {
-            return None;
-        }
+    /// The packet that is next, if credit lets it go; without a `limit` only a first handful is.
+    pub(super) fn next(&self, limit: Option<Seq>) -> Option<Seq> {
         if let Some(seq) = self.again.first() {
             return Some(*seq);
         }
         self.has_credit(limit).then_some(self.cursor)
     }
 
-    pub(super) fn due(&self, limit: Option<Seq>) -> Option<Timestamp> {
-        (!self.again.is_empty() || self.has_credit(limit)).then_some(self.next_at)
-    }
-
     fn has_credit(&self, limit: Option<Seq>) -> bool {
         let limit = limit.unwrap_or(self.first.plus(FIRST_CREDIT));
         self.cursor < self.end.min(limit)
-    }
-
-    /// Nothing more before `next_at`.
-    pub(super) fn wait_until(&mut self, next_at: Timestamp) {
-        self.next_at = next_at;
     }
 
     pub(super) fn on_sent(&mut self, seq: Seq) {
@@ -71,7 +56,7 @@ impl CatchUp {
         }
     }
 
-    /// The window moved on: what is left of it, if it took something away.
+    /// The window moved on: what is left of it, if it took away what was never given.
     pub(super) fn expire(&mut self, trail: Seq) -> Option<SeqRange> {
         self.again = self.again.split_off(&trail);
         if self.cursor >= trail || self.cursor >= self.end {
@@ -81,9 +66,10 @@ impl CatchUp {
         Some(SeqRange::new(self.cursor, self.end))
     }
 
-    /// Whether the window has moved past what is still to be given.
+    /// Whether the window has moved past something that is still to be given.
     pub(super) fn is_behind(&self, trail: Seq) -> bool {
-        self.cursor < trail && self.cursor < self.end
+        let again = self.again.first().is_some_and(|seq| *seq < trail);
+        again || self.cursor < trail && self.cursor < self.end
     }
 }
 
@@ -97,15 +83,25 @@ mod tests {
     #[test]
     fn credit_holds_it_back_and_what_is_asked_again_goes_first() {
         let mut catch_up = CatchUp::new(SeqRange::new(Seq(10), Seq(20)));
-        let now = Timestamp::ZERO;
         for expected in 10..13 {
-            let seq = catch_up.next(Some(Seq(13)), now).unwrap();
+            let seq = catch_up.next(Some(Seq(13))).unwrap();
             assert_eq!(seq, Seq(expected));
             catch_up.on_sent(seq);
         }
-        assert_eq!(catch_up.next(Some(Seq(13)), now), None);
+        assert_eq!(catch_up.next(Some(Seq(13))), None);
         catch_up.ask_again(SeqRange::new(Seq(11), Seq(30)));
-        assert_eq!(catch_up.next(Some(Seq(13)), now), Some(Seq(11)));
+        assert_eq!(catch_up.next(Some(Seq(13))), Some(Seq(11)));
+    }
+
+    #[test]
+    fn what_is_asked_again_and_left_the_window_is_forgotten() {
+        let mut catch_up = CatchUp::new(SeqRange::new(Seq(0), Seq(2)));
+        catch_up.on_sent(Seq(0));
+        catch_up.on_sent(Seq(1));
+        catch_up.ask_again(SeqRange::new(Seq(0), Seq(1)));
+        assert!(catch_up.is_behind(Seq(5)));
+        assert_eq!(catch_up.expire(Seq(5)), None);
+        assert_eq!((catch_up.next(None), catch_up.is_behind(Seq(5))), (None, false));
     }
 
     #[test]
@@ -113,6 +109,6 @@ mod tests {
         let mut catch_up = CatchUp::new(SeqRange::new(Seq(10), Seq(20)));
         assert_eq!(catch_up.expire(Seq(10)), None);
         assert_eq!(catch_up.expire(Seq(15)), Some(SeqRange::new(Seq(15), Seq(20))));
-        assert_eq!(catch_up.next(None, Timestamp::ZERO), Some(Seq(15)));
+        assert_eq!(catch_up.next(None), Some(Seq(15)));
     }
 }

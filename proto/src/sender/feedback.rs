@@ -81,7 +81,7 @@ impl Sender {
         if !self.cookies.accepts(reply.cookie, subscriber, from, now) {
             return Err(Discard::Unproven);
         }
-        if self.audience.get(subscriber).is_none() && self.audience.is_full() {
+        if self.audience.get(subscriber).is_none() && !self.audience.make_room() {
             return Err(Discard::TableFull);
         }
         if self.audience.admit(subscriber, reply.name.clone(), from, now) {
@@ -153,9 +153,8 @@ impl Sender {
             let wanted = wanted.clamp_to(SeqRange::new(wanted.first, wanted.first.plus(budget)));
             budget -= wanted.len();
             self.stats.packets_asked += wanted.len();
-            if !self.give_again(nak.subscriber, from, wanted) {
-                fresh.extend(self.ask(wanted, now));
-            }
+            let wanted = self.give_again(nak.subscriber, from, wanted);
+            fresh.extend(self.ask(wanted, now));
         }
         self.confirm(fresh)?;
         if !too_late.is_empty() && self.audience.proven(nak.subscriber, from).is_some() {
@@ -164,17 +163,15 @@ impl Sender {
         Ok(())
     }
 
-    /// A late joiner's own losses are its own: true if `range` will come to it by unicast.
-    fn give_again(&mut self, id: SubscriberId, from: SocketAddr, range: SeqRange) -> bool {
+    /// A late joiner's own losses are its own: what of `range` does not come to it by unicast.
+    fn give_again(&mut self, id: SubscriberId, from: SocketAddr, range: SeqRange) -> SeqRange {
         let Some(catch_up) = self.audience.proven(id, from).and_then(|row| row.catch_up.as_mut())
         else {
-            return false;
+            return range;
         };
-        let covered = catch_up.covers(range.first);
-        if covered {
-            catch_up.ask_again(range);
-        }
-        covered
+        let (own, live) = catch_up.split(range);
+        catch_up.ask_again(own);
+        live
     }
 
     fn ask(&mut self, range: SeqRange, now: Timestamp) -> Vec<SeqRange> {
@@ -206,11 +203,7 @@ impl Sender {
     fn oldest_wanted(&self, now: Timestamp) -> Seq {
         let sent = self.window.sent();
         let Delivery::Timely(deadline) = self.config.delivery else { return sent.first };
-        let is_late = |seq: &Seq| {
-            let sent_at = self.window.get(*seq).and_then(|slot| slot.first_sent);
-            sent_at.is_some_and(|sent_at| now.since(sent_at) > deadline)
-        };
-        sent.iter().find(|seq| !is_late(seq)).unwrap_or(sent.end)
+        self.window.first_sent_since(now.before(deadline))
     }
 
     /// A small audience loses little by answering at once; a large one asks for the same packet
@@ -238,9 +231,12 @@ impl Sender {
         };
         row.heard = now;
         row.catch_up = Some(CatchUp::new(range));
+        let progressed = row.asked_from.replace(request.from).is_none_or(|old| old < request.from);
         let (subscriber, name) = (row.id, row.name.clone());
         self.events.push_back(Event::CatchUp { subscriber, name, from: range.first, to: range.end });
-        self.phase.on_progress(now);
+        if progressed {
+            self.phase.on_progress(now);
+        }
         self.accept(request.subscriber, from, range)
     }
 

@@ -23,11 +23,6 @@ impl Heartbeat {
         self.due
     }
 
-    /// Time to the heartbeat after the next one.
-    pub(super) fn interval(&self) -> Duration {
-        self.interval
-    }
-
     pub(super) fn longest(&self) -> Duration {
         self.longest
     }

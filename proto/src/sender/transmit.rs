@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Sender, Timer, UNICAST_NUMBERS};
+use super::{Sender, Subscriber, Timer, UNICAST_NUMBERS};
 use crate::wire::{
     self, Announce, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED,
     Header, Heartbeat, Kind, Packet,
@@ -95,13 +95,7 @@ impl Sender {
     pub(super) fn burst_due(&self) -> Option<(Timestamp, Timer)> {
         let pacer = self.pacer.ready_at();
         let repair = self.repair.due().map(|due| (due.max(pacer), Timer::Repair));
-        let late = if self.audience.together().late {
-            let rows = self.audience.rows();
-            rows.filter_map(|row| row.catch_up.as_ref()?.due(row.catch_up_limit())).min()
-        } else {
-            None
-        };
-        let late = late.map(|due| (due.max(pacer), Timer::CatchUp));
+        let late = self.next_late().map(|_| (self.late_at.max(pacer), Timer::CatchUp));
         let data = self.may_send_data().then_some((pacer, Timer::Pacer));
         [repair, late, data].into_iter().flatten().min()
     }
@@ -121,7 +115,7 @@ impl Sender {
         }
         if self.heartbeat_due().is_some_and(|due| due <= now) {
             self.heartbeat.on_heartbeat(now);
-            return Some(Body::Heartbeat(self.heartbeat()));
+            return Some(Body::Heartbeat(self.heartbeat(now)));
         }
         None
     }
@@ -159,14 +153,14 @@ impl Sender {
         }
     }
 
-    fn heartbeat(&self) -> Heartbeat {
+    fn heartbeat(&self, now: Timestamp) -> Heartbeat {
         let (last_block, last_k) = self.window.last_closed();
         Heartbeat {
             trail: self.window.trail(),
             lead: self.window.lead(),
             last_block,
             last_k,
-            next_ms: millis(self.heartbeat.interval()),
+            next_ms: millis(self.heartbeat.due().since(now)),
             grtt_us: micros(self.grtt.get()),
             group_size: self.audience.group_size().0,
         }
@@ -183,7 +177,7 @@ impl Sender {
         match (self.config.rate, together.credit, together.slowest) {
             (None, Some(credit), Some(slowest)) => {
                 let retained = self.config.retain.0 / (self.payload_len() as u64).max(1);
-                credit.min(slowest.plus(retained))
+                credit.min(slowest.plus(retained.max(LEAST_AHEAD)))
             }
             _ => Seq(u64::MAX),
         }
@@ -208,18 +202,14 @@ impl Sender {
     }
 
     fn transmit_catch_up(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
-        if !self.audience.together().late {
+        if self.late_at > now {
             return None;
         }
-        let late = self.audience.rows().filter(|row| row.is_present() && row.catch_up.is_some()).count();
-        let (id, address) = self.audience.rows().find_map(|row| {
-            row.catch_up.as_ref()?.next(row.catch_up_limit(), now)?;
-            Some((row.id, row.address))
-        })?;
+        let (id, address) = self.next_late()?;
         let max = self.burst_limit(max);
         let destination = Destination::Unicast(address);
         let mut burst = Burst::default();
-        while let Some(seq) = self.next_catch_up(id, now) {
+        while let Some(seq) = self.audience.get(id).and_then(Subscriber::next_catch_up) {
             let Some(len) = self.datagram_len(seq) else { break };
             if !burst.admits(len, max) {
                 break;
@@ -229,26 +219,33 @@ impl Sender {
                 catch_up.on_sent(seq);
             }
         }
-        let wait = self.catch_up_wait(buf.len(), late);
-        if let Some(catch_up) = self.audience.catch_up_mut(id) {
-            catch_up.wait_until(now.after(wait));
+        if burst.datagrams == 0 {
+            self.shorten_catch_up(id);
+            return None;
         }
-        self.caught_up_last = burst.datagrams > 0;
+        self.late_last = Some(id);
+        self.late_at = now.after(self.catch_up_wait(burst, buf.len()));
+        self.caught_up_last = true;
         self.sent(Kind::Repair, destination, burst, buf, now)
     }
 
-    fn next_catch_up(&self, id: SubscriberId, now: Timestamp) -> Option<Seq> {
-        let row = self.audience.get(id)?;
-        row.catch_up.as_ref()?.next(row.catch_up_limit(), now)
+    /// The late joiner whose turn it is.
+    fn next_late(&self) -> Option<(SubscriberId, SocketAddr)> {
+        if !self.audience.together().late {
+            return None;
+        }
+        let waits = |row: &&Subscriber| row.is_present() && row.next_catch_up().is_some();
+        let after_last = self.audience.rows_after(self.late_last).find(waits);
+        let row = after_last.or_else(|| self.audience.rows().find(waits))?;
+        Some((row.id, row.address))
     }
 
-    /// All late joiners together get a share of a fixed rate, and all of it once the live stream
-    /// has nothing to send; with an automatic rate they take turns with the live stream.
-    fn catch_up_wait(&self, bytes: usize, late: usize) -> Duration {
+    /// All late joiners together get a share of a fixed rate; with an automatic one they take
+    /// turns with the live stream.
+    fn catch_up_wait(&self, burst: Burst, bytes: usize) -> Duration {
         let Some(rate) = self.config.rate else { return Duration::ZERO };
-        let share = if self.window.has_unsent() { CATCH_UP_SHARE } else { 1 };
-        let late = u32::try_from(late).unwrap_or(u32::MAX);
-        rate.duration_of(bytes as u64).saturating_mul(late.saturating_mul(share))
+        let wire = bytes + burst.datagrams * usize::from(self.config.overhead_len);
+        rate.duration_of(wire as u64).saturating_mul(CATCH_UP_SHARE)
     }
 
     fn transmit_data(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
@@ -405,6 +402,9 @@ const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A repair crosses a NAK that was already on its way at least this long.
 const SHORTEST_HOLD_DOWN: Duration = Duration::from_millis(2);
+
+/// However little is kept, the slowest subscriber lets this many packets go ahead of it.
+const LEAST_AHEAD: u64 = 64;
 
 /// 1 / 4 of a fixed rate may go to late joiners.
 const CATCH_UP_SHARE: u32 = 4;

@@ -100,6 +100,12 @@ impl Window {
         self.slots.get(usize::try_from(seq.since(self.trail)).ok()?)
     }
 
+    /// The oldest packet that was first sent at `time` or later.
+    pub(super) fn first_sent_since(&self, time: Timestamp) -> Seq {
+        let before = |slot: &Slot| slot.first_sent.is_some_and(|sent| sent < time);
+        self.trail.plus(self.slots.partition_point(before) as u64)
+    }
+
     /// Numbers a packet and gives it its place in a block.
     pub(super) fn add(&mut self, cut: Cut, now: Timestamp) {
         let seq = self.end();

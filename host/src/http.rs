@@ -1,0 +1,198 @@
+//! `/metrics`, `/-/healthy` and `/-/ready` over HTTP, for those who may ask.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::proto::MetricFamily;
+use prometheus::{TEXT_FORMAT, TextEncoder};
+
+use crate::connection::Bounded;
+
+/// Where metrics are served: `127.0.0.1:9464`, `[::1]:9464`, or `:9464` for loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpAddress(pub SocketAddr);
+
+/// No such address for metrics.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address for metrics: write `127.0.0.1:9464`, or `:9464` for loopback")]
+pub struct HttpAddressError(String);
+
+/// Answers for the three paths.
+#[derive(Clone)]
+pub struct Answers {
+    gather: Arc<dyn Fn() -> Vec<MetricFamily> + Send + Sync>,
+    is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Answers {
+    /// `/metrics` shows what `gather` gives; `/-/ready` is 200 while `is_ready` says so.
+    pub fn new(
+        gather: impl Fn() -> Vec<MetricFamily> + Send + Sync + 'static,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { gather: Arc::new(gather), is_ready: Arc::new(is_ready) }
+    }
+}
+
+/// Takes the address, before anything else is started: a port in use is found at once.
+///
+/// # Errors
+///
+/// When the address is in use or not of this machine; the error names it.
+pub fn bind(address: HttpAddress) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address.0).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot serve metrics at {address}: {error}"))
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves until `end` is ready. At most 32 connections at a time; a
+/// request that does not come within its time is cut off.
+///
+/// # Errors
+///
+/// When the listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    answers: Answers,
+    end: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let listener = Bounded::new(tokio::net::TcpListener::from_std(listener)?);
+    let server = axum::serve(listener, router(answers)).into_future();
+    tokio::select! {
+        ended = server => ended,
+        // Requests under way are cut off: they are answered within a millisecond or never.
+        () = end => Ok(()),
+    }
+}
+
+fn router(answers: Answers) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/-/healthy", get(|| async { "healthy\n" }))
+        .route("/-/ready", get(ready))
+        .with_state(answers)
+}
+
+async fn metrics(State(answers): State<Answers>) -> Response {
+    match TextEncoder::new().encode_to_string(&(answers.gather)()) {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn ready(State(answers): State<Answers>) -> Response {
+    if (answers.is_ready)() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+impl FromStr for HttpAddress {
+    type Err = HttpAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let port = text.strip_prefix(':').or_else(|| text.strip_prefix("localhost:"));
+        let address = match port {
+            Some(port) => {
+                port.parse().ok().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            }
+            None => text.parse().ok(),
+        };
+        address.map(Self).ok_or_else(|| HttpAddressError(text.to_owned()))
+    }
+}
+
+impl HttpAddress {
+    /// Whether others than this machine may ask.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let loopback = match self.0.ip() {
+            IpAddr::V4(address) => address.is_loopback(),
+            IpAddr::V6(address) => address.is_loopback(),
+        };
+        !loopback
+    }
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::registry::Registries;
+
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_three_paths_answer() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let registries = Registries::new("publisher").unwrap();
+        let is_ready = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_ready);
+        let answers =
+            Answers::new(move || registries.gather(), move || seen.load(Ordering::Relaxed));
+        let server = tokio::spawn(serve(listener, answers, std::future::pending()));
+        let metrics = ask(address, "/metrics").await;
+        assert!(metrics.contains("content-type: text/plain; version=0.0.4\r\n"), "{metrics}");
+        assert!(metrics.contains("onecast_build_info{"), "{metrics}");
+        assert!(ask(address, "/-/healthy").await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/-/ready").await.starts_with("HTTP/1.1 503"));
+        is_ready.store(true, Ordering::Relaxed);
+        assert!(ask(address, "/-/ready").await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/other").await.starts_with("HTTP/1.1 404"));
+        server.abort();
+    }
+
+    #[test]
+    fn a_port_alone_means_loopback() {
+        let parsed = |text: &str| text.parse::<HttpAddress>().map(|address| address.to_string());
+        assert_eq!(parsed(":9464").unwrap(), "127.0.0.1:9464");
+        assert_eq!(parsed("localhost:1").unwrap(), "127.0.0.1:1");
+        assert_eq!(parsed("[::1]:9464").unwrap(), "[::1]:9464");
+        assert!(parsed("9464").is_err() && parsed("host:1").is_err() && parsed(":x").is_err());
+        assert!("0.0.0.0:1".parse::<HttpAddress>().unwrap().is_open());
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let taken = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = HttpAddress(taken.local_addr().unwrap());
+        let error = bind(address).unwrap_err();
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,27 @@
+//! What both programs ask of the machine they run on.
+//!
+//! # Map
+//!
+//! | you look for | open |
+//! |---|---|
+//! | time for the state machines | [`clock`] |
+//! | waiting for sockets, threads and deadlines | [`poller`] |
+//! | which interfaces there are, and which is meant | [`interface`] |
+//! | interfaces that go and come back | [`link_watch`] |
+//! | `/metrics` and the probes | [`http`], bounded by `connection.rs` |
+//! | which metrics there are | [`registry`], [`metrics`] |
+//! | the log on stderr | [`logging`] |
+//! | SIGINT and SIGTERM | [`shutdown`] |
+//! | the version | [`build_info`] |
+
+pub mod build_info;
+pub mod clock;
+mod connection;
+pub mod http;
+pub mod interface;
+pub mod link_watch;
+pub mod logging;
+pub mod metrics;
+pub mod poller;
+pub mod registry;
+pub mod shutdown;
