@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use host::logging;
+use host::shutdown::{Shutdown, follow_signals};
+use proto::wire::Name;
+
+use crate::config::file::ConfigFile;
+use crate::config::{Config, ConfigError};
+use crate::flags::input::InputSpec;
+use crate::flags::target::Target;
+use crate::flags::{ProgramFlags, StreamFlags};
+use crate::report::Talk;
+use crate::talker::conclude;
+
+/// Sends a stream once, to every subscriber of a multicast group.
+#[derive(Debug, Parser)]
+#[command(name = "publisher", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send one stream
+    Send(Box<Send>),
+    /// Send the streams of a config file
+    Run(Box<Run>),
+}
+
+/// Sends one stream.
+#[derive(Args, Debug)]
+pub struct Send {
+    /// What to send: a file, `-` for stdin, or udp://ADDRESS:PORT of an encoder
+    #[arg(env = "ONECAST_INPUT")]
+    pub input: InputSpec,
+
+    /// Where to: udp://239.1.2.3:5000, udp://[ff15::7%eth0]:5000; may be given again
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        env = "ONECAST_TO",
+        value_delimiter = ' ',
+        required = true
+    )]
+    pub to: Vec<Target>,
+
+    /// What subscribers call the stream [default: the input's file name]
+    #[arg(long, env = "ONECAST_NAME")]
+    pub name: Option<Name>,
+
+    /// How it is sent.
+    #[command(flatten)]
+    pub flags: StreamFlags,
+
+    /// How the program behaves.
+    #[command(flatten)]
+    pub program: ProgramFlags,
+}
+
+/// Sends the streams of a config file.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The config file, as docs/OPERATIONS.md describes it
+    #[arg(env = "ONECAST_CONFIG", value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+
+    /// What is given here holds for every stream, whatever the file says.
+    #[command(flatten)]
+    pub flags: StreamFlags,
+
+    /// How the program behaves.
+    #[command(flatten)]
+    pub program: ProgramFlags,
+}
+
+/// The whole program: what `main` returns.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let (config, program) = match cli.command.into_config() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("publisher: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    logging::init(program.verbosity(), program.json);
+    match run(config) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("publisher: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let shutdown = Shutdown::new();
+    follow_signals(&shutdown)?;
+    let talk = config.talk;
+    let summary = crate::run(config, shutdown)?;
+    conclude(&summary, talk);
+    let failures =
+        summary.failures().inspect(|(stream, why)| eprintln!("publisher: {stream}: {why}"));
+    if failures.count() > 0 {
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::from(if summary.is_complete() { 0 } else { INCOMPLETE }))
+}
+
+/// A value that was refused is told in one line; other mistakes with the usage, as clap does it.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        eprintln!("publisher: {}", line.strip_prefix("error: ").unwrap_or(line));
+    } else if let Err(error) = error.print() {
+        tracing::debug!(%error, "nobody reads the usage");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+}
+
+impl Command {
+    fn into_config(self) -> Result<(Config, ProgramFlags), ConfigError> {
+        let (streams, program) = match self {
+            Self::Send(send) => {
+                let Send { input, to, name, flags, program } = *send;
+                (vec![StreamFlags { input: Some(input), to, name, ..flags }], program)
+            }
+            Self::Run(run) => {
+                let Run { config, flags, program } = *run;
+                let file = ConfigFile::read(&config)?;
+                let program = program.or(&file.program());
+                (file.streams(&flags), program)
+            }
+        };
+        let config = Config::new(streams, program.metrics, talk(&program))?;
+        Ok((config, program))
+    }
+}
+
+fn talk(program: &ProgramFlags) -> Talk {
+    if program.json {
+        Talk::Json
+    } else if !program.quiet && std::io::stderr().is_terminal() {
+        Talk::Line
+    } else {
+        Talk::Silent
+    }
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 everyone has everything; 1 failed; 2 wrong usage or \
+    config; 3 the stream ended and somebody has not everything, or it was stopped before its end";
+
+/// Exit code for what a person wrote.
+const USAGE: u8 = 2;
+
+/// Exit code for a stream that not everyone has.
+const INCOMPLETE: u8 = 3;

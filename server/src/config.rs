@@ -1,0 +1,269 @@
+//! What a publisher does, as it is used: addresses resolved, interfaces found, units converted.
+
+pub mod error;
+pub mod file;
+pub mod route;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use host::http::HttpAddress;
+use host::interface::Interface;
+use proto::endpoint::same_ethernet_mac;
+use proto::units::SizeOrDuration;
+use proto::wire::{Name, StreamMode};
+use proto::{Bitrate, ByteCount, Delivery, StreamId};
+
+pub use self::error::ConfigError;
+use self::route::{Outlet, Route};
+use crate::flags::input::InputSpec;
+use crate::flags::value::{Rate, WaitFor};
+use crate::flags::{DEFAULT_RETAIN, StreamFlags};
+use crate::input::InputConfig;
+use crate::report::Talk;
+
+/// What a publisher does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The streams; never none, no two with one name.
+    pub streams: Vec<StreamConfig>,
+    /// Where metrics are served.
+    pub metrics: Option<HttpAddress>,
+    /// How progress is told.
+    pub talk: Talk,
+    /// What works but is unwise, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub struct StreamConfig {
+    /// What subscribers call it.
+    pub name: Name,
+    /// Where it comes from.
+    pub input: InputConfig,
+    /// Where it goes; never nowhere.
+    pub routes: Vec<Route>,
+    /// How the payload is to be read.
+    pub mode: StreamMode,
+    /// Whether a late packet is still wanted.
+    pub delivery: Delivery,
+    /// Length of a full datagram, in bytes of UDP payload.
+    pub datagram_len: u16,
+    /// What Ethernet, IP and UDP add to it, in bytes: the most of all routes.
+    pub overhead_len: u16,
+    /// Data packets in a full block.
+    pub k: u8,
+    /// `None`: as fast as the slowest kept subscriber takes it.
+    pub rate: Option<Bitrate>,
+    /// No burst takes longer than this at the stream's rate.
+    pub burst: Duration,
+    /// Payload that is kept.
+    pub retain: ByteCount,
+    /// Payload older than this is not kept.
+    pub retain_for: Option<Duration>,
+    /// What the first byte waits for.
+    pub wait_for: WaitFor,
+    /// How long End is repeated for those who have not all.
+    pub finish_timeout: Duration,
+}
+
+impl Config {
+    /// Resolves what was written.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be done as written; the error says what to write instead.
+    pub fn new(
+        streams: Vec<StreamFlags>,
+        metrics: Option<HttpAddress>,
+        talk: Talk,
+    ) -> Result<Self, ConfigError> {
+        let streams = streams.into_iter().map(StreamConfig::new);
+        let streams = streams.collect::<Result<Vec<_>, _>>()?;
+        refuse_same_names(&streams)?;
+        refuse_meetings(&streams)?;
+        let mut warnings = warnings(&streams);
+        if let Some(address) = metrics.filter(HttpAddress::is_open) {
+            warnings.push(format!("metrics at {address} can be read by others than this machine"));
+        }
+        Ok(Self { streams, metrics, talk, warnings })
+    }
+}
+
+impl StreamConfig {
+    fn new(flags: StreamFlags) -> Result<Self, ConfigError> {
+        let spec = flags.input.clone().ok_or(ConfigError::NoInput)?;
+        let name = match &flags.name {
+            Some(name) => name.clone(),
+            None => spec.default_name().parse()?,
+        };
+        if flags.to.is_empty() {
+            return Err(ConfigError::NoEndpoint { stream: name });
+        }
+        let routes = route::resolve(&flags)?;
+        let input = InputConfig::new(&spec, &flags)?;
+        let mode = mode(&spec, flags.messages)?;
+        let (datagram_len, overhead_len) = lengths(&routes, flags.mtu)?;
+        let rate = match flags.rate.unwrap_or_default() {
+            Rate::Auto => None,
+            Rate::Fixed(rate) => Some(rate),
+        };
+        let (retain, retain_for) = retention(flags.retain, rate);
+        Ok(Self {
+            name,
+            input,
+            routes,
+            mode,
+            delivery: delivery(flags.deadline)?,
+            datagram_len,
+            overhead_len,
+            k: block(flags.block)?,
+            rate,
+            burst: flags.burst.unwrap_or(DEFAULT_BURST),
+            retain,
+            retain_for,
+            wait_for: flags.wait_for.unwrap_or_default(),
+            finish_timeout: flags.finish_timeout.unwrap_or(DEFAULT_FINISH_TIMEOUT),
+        })
+    }
+
+    /// Its id on the wire.
+    #[must_use]
+    pub fn id(&self) -> StreamId {
+        StreamId::of_name(self.name.as_str())
+    }
+}
+
+fn mode(input: &InputSpec, messages: Option<bool>) -> Result<StreamMode, ConfigError> {
+    match (input.is_live(), messages) {
+        (true, None | Some(true)) => Ok(StreamMode::Messages),
+        (_, None | Some(false)) => Ok(StreamMode::Bytes),
+        (false, Some(true)) => Err(ConfigError::NoMessages),
+    }
+}
+
+fn delivery(deadline: Option<Duration>) -> Result<Delivery, ConfigError> {
+    match deadline {
+        None => Ok(Delivery::Reliable),
+        // The announce carries whole milliseconds, and 0 there means none.
+        Some(deadline) if deadline < Duration::from_millis(1) => Err(ConfigError::Deadline),
+        Some(deadline) => Ok(Delivery::Timely(deadline)),
+    }
+}
+
+fn block(block: Option<u8>) -> Result<u8, ConfigError> {
+    match block.unwrap_or(DEFAULT_BLOCK) {
+        k @ 1..=128 => Ok(k),
+        k => Err(ConfigError::Block(k)),
+    }
+}
+
+/// Length of a full datagram and what is added to it.
+fn lengths(routes: &[Route], mtu: Option<u16>) -> Result<(u16, u16), ConfigError> {
+    let mut datagram_len = u16::MAX;
+    let mut overhead_len = 0;
+    for Route { outlet, .. } in routes {
+        let limit = u16::try_from(outlet.interface_mtu).unwrap_or(u16::MAX);
+        let mtu = mtu.unwrap_or(limit.min(ETHERNET_MTU));
+        if mtu < SMALLEST_MTU {
+            return Err(ConfigError::MtuTooSmall { mtu });
+        }
+        if mtu > limit.min(LARGEST_MTU) {
+            let interface = outlet.interface.clone();
+            return Err(ConfigError::MtuTooLarge { mtu, interface, limit: limit.min(LARGEST_MTU) });
+        }
+        datagram_len = datagram_len.min(mtu - outlet.ip_udp_len());
+        overhead_len = overhead_len.max(outlet.overhead_len());
+    }
+    Ok((datagram_len, overhead_len))
+}
+
+/// A time is turned into bytes at the stream's rate, where it has one.
+fn retention(
+    retain: Option<SizeOrDuration>,
+    rate: Option<Bitrate>,
+) -> (ByteCount, Option<Duration>) {
+    match (retain, rate) {
+        (None, _) => (DEFAULT_RETAIN, None),
+        (Some(SizeOrDuration::Size(size)), _) => (size, None),
+        (Some(SizeOrDuration::Duration(time)), None) => (DEFAULT_RETAIN, Some(time)),
+        (Some(SizeOrDuration::Duration(time)), Some(rate)) => {
+            (ByteCount(rate.bytes_in(time).max(SMALLEST_RETAIN)), Some(time))
+        }
+    }
+}
+
+fn refuse_same_names(streams: &[StreamConfig]) -> Result<(), ConfigError> {
+    let mut names = BTreeSet::new();
+    match streams.iter().find(|stream| !names.insert(&stream.name)) {
+        Some(stream) => Err(ConfigError::SameName { name: stream.name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Two streams of one id on one group could not be told apart.
+fn refuse_meetings(streams: &[StreamConfig]) -> Result<(), ConfigError> {
+    let mut places = BTreeSet::new();
+    for stream in streams {
+        for route in &stream.routes {
+            let place = (route.destination, route.outlet.interface_index, stream.id());
+            if !places.insert(place) {
+                let name = stream.name.clone();
+                return Err(ConfigError::SamePlace { name, endpoint: route.endpoint.to_string() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn warnings(streams: &[StreamConfig]) -> Vec<String> {
+    let routes = || streams.iter().flat_map(|stream| &stream.routes);
+    let mut warnings: Vec<String> = routes().flat_map(|route| route.endpoint.warnings()).collect();
+    let groups: Vec<_> = routes().filter_map(|route| route.endpoint.group().cloned()).collect();
+    for (first, second) in same_ethernet_mac(&groups) {
+        if let (Some(first), Some(second)) = (groups.get(first), groups.get(second)) {
+            warnings.push(format!(
+                "{} and {} share an Ethernet address: a switch gives subscribers of one both",
+                first.address, second.address
+            ));
+        }
+    }
+    let lonely = routes().find(|route| route.outlet.is_loopback);
+    if let Some(Route { outlet: Outlet { interface, .. }, .. }) = lonely {
+        warnings.push(format!("{interface} reaches nobody but this machine"));
+    }
+    let mut told = BTreeSet::new();
+    warnings.retain(|warning| told.insert(warning.clone()));
+    warnings
+}
+
+/// The broadcast addresses of these interfaces.
+pub(crate) fn broadcasts(interfaces: &[Interface]) -> Vec<Ipv4Addr> {
+    let of = |(address, prefix): &(Ipv4Addr, u8)| {
+        let hosts = u32::MAX.checked_shr(u32::from(*prefix)).unwrap_or(0);
+        (*prefix < 31).then(|| Ipv4Addr::from_bits(address.to_bits() | hosts))
+    };
+    let others = interfaces.iter().filter(|interface| !interface.loopback);
+    others.flat_map(|interface| interface.v4.iter().filter_map(of)).collect()
+}
+
+/// What Ethernet carries: longer datagrams get lost on the way unless someone said they do not.
+const ETHERNET_MTU: u16 = 1_500;
+
+/// What every IPv4 host must be able to receive (RFC 791 §3.1).
+const SMALLEST_MTU: u16 = 576;
+
+/// The longest datagram of the protocol, with the headers of IPv4 and UDP.
+const LARGEST_MTU: u16 = 9_000 + 28;
+
+/// Between 100 and 450 µs a pacer's burst is shallow and its wake-ups are few.
+const DEFAULT_BURST: Duration = Duration::from_micros(450);
+
+const DEFAULT_FINISH_TIMEOUT: Duration = Duration::from_secs(10);
+
+const DEFAULT_BLOCK: u8 = 64;
+
+/// Less than this is less than one push of payload.
+const SMALLEST_RETAIN: u64 = 1 << 20;

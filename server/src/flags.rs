@@ -1,0 +1,212 @@
+//! What a person can set, the same by flag, by environment variable and in a config file.
+//!
+//! A value that was not given is `None`, so that what is nearer to the person can win: flag, then
+//! environment, then the stream's table of the config file, then its `[defaults]`.
+
+pub mod input;
+pub mod target;
+pub mod text;
+pub mod value;
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use host::http::HttpAddress;
+use host::interface::InterfaceSpec;
+use proto::ByteCount;
+use proto::units::{SizeOrDuration, parse_duration};
+use proto::wire::Name;
+use serde::Deserialize;
+
+use self::input::InputSpec;
+use self::target::Target;
+use self::value::{Dscp, Rate, WaitFor};
+
+/// One stream: what it is, where it goes and how.
+///
+/// Flat, because a table of the config file that refuses unknown keys cannot be in parts.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StreamFlags {
+    /// What to send.
+    #[arg(skip)]
+    #[serde(deserialize_with = "text::option")]
+    pub input: Option<InputSpec>,
+
+    /// Where to.
+    #[arg(skip)]
+    #[serde(deserialize_with = "text::list")]
+    pub to: Vec<Target>,
+
+    /// What subscribers call the stream.
+    #[arg(skip)]
+    #[serde(deserialize_with = "text::option")]
+    pub name: Option<Name>,
+
+    /// Send by this interface: its name, index or address
+    #[arg(long, value_name = "NAME|INDEX|ADDRESS", env = "ONECAST_INTERFACE")]
+    #[serde(deserialize_with = "text::option")]
+    pub interface: Option<InterfaceSpec>,
+
+    /// Routers that a datagram may pass, plus one [default: 1, this network only]
+    #[arg(long, value_name = "1..255", env = "ONECAST_TTL", value_parser = value::ttl)]
+    #[serde(deserialize_with = "value::ttl_in_file")]
+    pub ttl: Option<u8>,
+
+    /// Whether subscribers on this machine hear the stream [default: true]
+    #[arg(
+        long = "loop",
+        env = "ONECAST_LOOP",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    #[serde(rename = "loop")]
+    pub looped: Option<bool>,
+
+    /// The same as --loop=false
+    #[arg(long, conflicts_with = "looped")]
+    #[serde(skip)]
+    pub no_loop: bool,
+
+    /// Differentiated services code point: 0 to 63, or a name such as ef, af41, cs5 [default: 0]
+    #[arg(long, env = "ONECAST_DSCP")]
+    #[serde(deserialize_with = "text::option")]
+    pub dscp: Option<Dscp>,
+
+    /// Bits per second on the wire, or `auto`: as fast as the slowest subscriber [default: auto]
+    #[arg(long, value_name = "20M|auto", env = "ONECAST_RATE")]
+    #[serde(deserialize_with = "text::option")]
+    pub rate: Option<Rate>,
+
+    /// What is older than this is not wanted any more [default: everything is wanted]
+    #[arg(long, value_name = "200ms", env = "ONECAST_DEADLINE", value_parser = parse_duration)]
+    #[serde(deserialize_with = "value::duration_in_file")]
+    pub deadline: Option<Duration>,
+
+    /// The longest IP packet to send, in bytes [default: the interface's MTU, at most 1500]
+    #[arg(long, value_name = "BYTES", env = "ONECAST_MTU")]
+    pub mtu: Option<u16>,
+
+    /// Keep each datagram of the input as a message [default: true for udp:// input]
+    #[arg(
+        long,
+        env = "ONECAST_MESSAGES",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub messages: Option<bool>,
+
+    /// The input is RTP: take its header off [default: found out]
+    #[arg(
+        long,
+        env = "ONECAST_RTP",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub rtp: Option<bool>,
+
+    /// Payload kept for repair and late joiners [default: 64MiB]
+    #[arg(long, value_name = "64MiB|10s", env = "ONECAST_RETAIN")]
+    #[serde(deserialize_with = "text::option")]
+    pub retain: Option<SizeOrDuration>,
+
+    /// Before the first byte, wait for so many subscribers, or so long, or both [default: 1,2s]
+    #[arg(long, value_name = "N|10s|N,10s", env = "ONECAST_WAIT_FOR")]
+    #[serde(deserialize_with = "text::option")]
+    pub wait_for: Option<WaitFor>,
+
+    /// At the end, wait so long for those who have not everything [default: 10s]
+    #[arg(long, value_name = "10s", env = "ONECAST_FINISH_TIMEOUT", value_parser = parse_duration)]
+    #[serde(deserialize_with = "value::duration_in_file")]
+    pub finish_timeout: Option<Duration>,
+
+    /// The longest burst, as time on a wire of the stream's rate [default: 450us]
+    #[arg(long, value_name = "450us", env = "ONECAST_BURST", value_parser = parse_duration)]
+    #[serde(deserialize_with = "value::duration_in_file")]
+    pub burst: Option<Duration>,
+
+    /// Data packets in a block, 1 to 128 [default: 64]
+    #[arg(long, value_name = "K", env = "ONECAST_BLOCK")]
+    pub block: Option<u8>,
+}
+
+/// How the program behaves.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ProgramFlags {
+    /// Serve Prometheus metrics here; `:9464` means loopback
+    #[arg(long, value_name = "ADDRESS", env = "ONECAST_METRICS")]
+    #[serde(deserialize_with = "text::option")]
+    pub metrics: Option<HttpAddress>,
+
+    /// Write events and a summary to stdout, one JSON object a line; the log becomes JSON, too
+    #[arg(long, env = "ONECAST_JSON", value_parser = FalseyValueParser::new())]
+    pub json: bool,
+
+    /// Say more; twice: everything
+    #[arg(short, long, action = clap::ArgAction::Count, env = "ONECAST_VERBOSE")]
+    pub verbose: u8,
+
+    /// Say only what went wrong
+    #[arg(short, long, env = "ONECAST_QUIET", conflicts_with = "verbose",
+        value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
+}
+
+impl StreamFlags {
+    /// These, with `below` where nothing was given.
+    #[must_use]
+    pub fn or(self, below: Self) -> Self {
+        let looped = if self.no_loop { Some(false) } else { self.looped };
+        Self {
+            input: self.input.or(below.input),
+            to: if self.to.is_empty() { below.to } else { self.to },
+            name: self.name.or(below.name),
+            interface: self.interface.or(below.interface),
+            ttl: self.ttl.or(below.ttl),
+            looped: looped.or(below.looped),
+            no_loop: false,
+            dscp: self.dscp.or(below.dscp),
+            rate: self.rate.or(below.rate),
+            deadline: self.deadline.or(below.deadline),
+            mtu: self.mtu.or(below.mtu),
+            messages: self.messages.or(below.messages),
+            rtp: self.rtp.or(below.rtp),
+            retain: self.retain.or(below.retain),
+            wait_for: self.wait_for.or(below.wait_for),
+            finish_timeout: self.finish_timeout.or(below.finish_timeout),
+            burst: self.burst.or(below.burst),
+            block: self.block.or(below.block),
+        }
+    }
+}
+
+impl ProgramFlags {
+    /// These, with `below` where nothing was given.
+    #[must_use]
+    pub fn or(self, below: &Self) -> Self {
+        let is_loudness_given = self.quiet || self.verbose > 0;
+        Self {
+            metrics: self.metrics.or(below.metrics),
+            json: self.json || below.json,
+            verbose: if is_loudness_given { self.verbose } else { below.verbose },
+            quiet: if is_loudness_given { self.quiet } else { below.quiet },
+        }
+    }
+
+    /// As [`host::logging::init`] takes it.
+    #[must_use]
+    pub fn verbosity(&self) -> i8 {
+        if self.quiet { -1 } else { i8::try_from(self.verbose).unwrap_or(i8::MAX) }
+    }
+}
+
+/// Payload kept unless told otherwise.
+pub const DEFAULT_RETAIN: ByteCount = ByteCount(64 << 20);

@@ -1,0 +1,168 @@
+//! Where a stream comes from: read, hashed and cut on a thread of its own.
+
+mod outbox;
+mod reader;
+mod rtp;
+mod udp;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use host::poller::Waker;
+use host::shutdown::Shutdown;
+
+use self::outbox::Outbox;
+use self::reader::Reader;
+pub use self::udp::UdpInput;
+use crate::config::ConfigError;
+use crate::flags::StreamFlags;
+use crate::flags::input::InputSpec;
+
+/// Where a stream comes from.
+#[derive(Clone, Debug)]
+pub enum InputConfig {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// What an encoder sends.
+    Udp(UdpInput),
+}
+
+/// An input that was opened, and waits to be started.
+#[derive(Debug)]
+pub struct Input {
+    source: Source,
+    /// Its length in bytes, where that is known before it was read.
+    pub len: Option<u64>,
+    /// Whether it goes on whether or not we read it.
+    pub is_live: bool,
+}
+
+/// What an input thread hands over, in order.
+#[derive(Debug)]
+pub enum Item {
+    /// A piece of the stream, or several messages.
+    Payload {
+        /// Never empty; a message each, in messages mode.
+        payloads: Vec<Bytes>,
+        /// Whether nothing follows for now, so that a short packet should go.
+        is_pause: bool,
+    },
+    /// That was all.
+    End {
+        /// SHA-256 of all payload that was handed over.
+        sha256: [u8; 32],
+    },
+    /// The input could not be read on.
+    Failed(io::Error),
+}
+
+/// What an input thread counts; only ever rising.
+#[derive(Debug, Default)]
+pub struct InputCounters {
+    /// Payload handed over, in bytes.
+    pub bytes: AtomicU64,
+    /// Datagrams received, by udp:// input.
+    pub datagrams: AtomicU64,
+    /// Datagrams that came while there was no room, and are not in the stream.
+    pub dropped: AtomicU64,
+    /// RTP packets that never came, by their sequence numbers.
+    pub rtp_missing: AtomicU64,
+    /// RTP packets that came after a later one.
+    pub rtp_reordered: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Reader(Reader),
+    Udp(udp::Listener),
+}
+
+impl InputConfig {
+    /// Resolves what was written.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be received from here.
+    pub fn new(spec: &InputSpec, flags: &StreamFlags) -> Result<Self, ConfigError> {
+        match spec {
+            InputSpec::Udp { address, rtp } => {
+                let rtp = flags.rtp.or(rtp.then_some(true));
+                let named = flags.interface.as_ref();
+                Ok(Self::Udp(UdpInput::new(address, named, rtp)?))
+            }
+            _ if flags.rtp == Some(true) => Err(ConfigError::NoRtp),
+            InputSpec::File(path) => Ok(Self::File(path.clone())),
+            InputSpec::Stdin => Ok(Self::Stdin),
+        }
+    }
+
+    /// Opens it: what cannot be read is found before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read; the error names it.
+    pub fn open(&self) -> anyhow::Result<Input> {
+        match self {
+            Self::File(path) => {
+                let file = File::open(path).with_context(|| path.display().to_string())?;
+                let metadata = file.metadata().with_context(|| path.display().to_string())?;
+                ensure!(!metadata.is_dir(), "{} is a directory: name a file", path.display());
+                let len = metadata.is_file().then_some(metadata.len());
+                let source = Source::Reader(Reader::new(file.into(), len.is_some()));
+                Ok(Input { source, len, is_live: false })
+            }
+            Self::Stdin => {
+                let stdin = io::stdin().as_fd().try_clone_to_owned().context("stdin")?;
+                let file = File::from(stdin);
+                let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                let source = Source::Reader(Reader::new(file.into(), is_file));
+                Ok(Input { source, len: None, is_live: false })
+            }
+            Self::Udp(udp) => {
+                let source = Source::Udp(udp.listen()?);
+                Ok(Input { source, len: None, is_live: true })
+            }
+        }
+    }
+}
+
+impl Input {
+    /// Starts reading; `wake` is rung when something was handed over. A file or stdin is read
+    /// only as fast as it is taken; what an encoder sends too fast is dropped and counted.
+    ///
+    /// `stop` ends it: the thread hands over its end and returns.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub fn start(
+        self,
+        stop: &Shutdown,
+        wake: Waker,
+        counters: Arc<InputCounters>,
+    ) -> io::Result<Receiver<Item>> {
+        let (sender, receiver) = sync_channel(QUEUE_LEN);
+        let outbox = Outbox::new(sender, wake, counters);
+        let stopped = Waker::new()?;
+        stop.wakes(stopped.clone());
+        let read = move || match self.source {
+            Source::Reader(reader) => outbox.finish(|outbox| reader.run(outbox, &stopped)),
+            Source::Udp(listener) => outbox.finish(|outbox| listener.run(outbox, &stopped)),
+        };
+        thread::Builder::new().name("input".to_owned()).spawn(read)?;
+        Ok(receiver)
+    }
+}
+
+/// What waits between an input and the sender: 2 MiB of a file, or as many batches of datagrams.
+const QUEUE_LEN: usize = 8;

@@ -1,0 +1,139 @@
+//! What Prometheus sees: snapshots of the data thread, read at each scrape.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use host::metrics::{Definition, Samples, Snapshot, counter, gauge};
+use host::registry::Registries;
+use proto::wire::Kind;
+
+use crate::snapshot::{Shared, StreamSnapshot};
+
+/// Registries that show what `shared` holds.
+///
+/// # Errors
+///
+/// Never, unless a name is wrong.
+pub fn registries(shared: Shared) -> prometheus::Result<Registries> {
+    let registries = Registries::new("publisher")?;
+    let collector = Snapshot::new(DEFINITIONS, move |samples: &mut Samples| {
+        for stream in shared.streams() {
+            add(&stream, samples);
+        }
+    });
+    registries.register(collector?)?;
+    Ok(registries)
+}
+
+fn add(stream: &StreamSnapshot, samples: &mut Samples) {
+    let name = stream.name.as_str();
+    add_sent(stream, samples);
+    add_feedback(stream, samples);
+    add_input(stream, samples);
+    let is_started = if stream.is_started { 1 } else { 0 };
+    samples.count("stream_started", &[name], is_started);
+    samples.count("audience", &[name], stream.audience);
+    samples.add("grtt_seconds", &[name], stream.grtt.as_secs_f64());
+    samples.count("window_packets", &[name], stream.window_packets);
+    let stats = &stream.stats;
+    samples.count("unicast_equivalent_bytes_total", &[name], stats.unicast_equivalent_bytes);
+    samples.count("joins_total", &[name], stats.joins);
+    samples.count("leaves_total", &[name], stats.leaves);
+}
+
+/// A kind that never left is not shown, except data: a graph of it starts at zero.
+fn add_sent(stream: &StreamSnapshot, samples: &mut Samples) {
+    let name = stream.name.as_str();
+    for (mode, to, kind, count) in stream.egress.sent_by_kind() {
+        let is_shown = count.datagrams > 0 || (kind == Kind::Data && mode as u8 + to as u8 == 0);
+        if is_shown {
+            let labels = [name, mode.name(), to.name(), kind.name()];
+            samples.count("packets_sent_total", &labels, count.datagrams);
+            samples.count("bytes_sent_total", &labels, count.bytes);
+        }
+    }
+    for (reason, count) in stream.egress.failed() {
+        samples.count("send_errors_total", &[name, reason], count);
+    }
+}
+
+fn add_feedback(stream: &StreamSnapshot, samples: &mut Samples) {
+    let (name, stats) = (stream.name.as_str(), &stream.stats);
+    samples.count("naks_received_total", &[name], stats.received.get(Kind::Nak).datagrams);
+    samples.count("packets_asked_total", &[name], stats.packets_asked);
+    for (kind, count) in stats.received.iter().filter(|(_, count)| count.datagrams > 0) {
+        samples.count("feedback_received_total", &[name, kind.name()], count.datagrams);
+        samples.count("feedback_bytes_total", &[name, kind.name()], count.bytes);
+    }
+    for (reason, count) in
+        [("held_down", stats.suppressed_held_down), ("too_late", stats.suppressed_too_late)]
+    {
+        samples.count("repairs_suppressed_total", &[name, reason], count);
+    }
+    for (reason, count) in stats.discarded.iter() {
+        samples.count("datagrams_discarded_total", &[name, &reason.to_string()], count);
+    }
+}
+
+fn add_input(stream: &StreamSnapshot, samples: &mut Samples) {
+    let (name, input) = (stream.name.as_str(), &stream.input);
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    samples.count("input_bytes_total", &[name], of(&input.bytes));
+    samples.count("input_datagrams_total", &[name], of(&input.datagrams));
+    samples.count("input_dropped_total", &[name], of(&input.dropped));
+    samples.count("input_rtp_missing_total", &[name], of(&input.rtp_missing));
+    samples.count("input_rtp_reordered_total", &[name], of(&input.rtp_reordered));
+}
+
+const STREAM: &[&str] = &["stream"];
+const SENT: &[&str] = &["stream", "mode", "to", "kind"];
+const KIND: &[&str] = &["stream", "kind"];
+const REASON: &[&str] = &["stream", "reason"];
+
+/// Every metric of the publisher.
+const DEFINITIONS: &[Definition] = &[
+    counter(
+        "packets_sent_total",
+        SENT,
+        "Packets that the sockets took, by way of sending, for whom, and kind.",
+    ),
+    counter(
+        "bytes_sent_total",
+        SENT,
+        "Their bytes on the wire: Ethernet, IP and UDP headers included.",
+    ),
+    counter("send_errors_total", REASON, "Packets that could not be sent."),
+    counter(
+        "unicast_equivalent_bytes_total",
+        STREAM,
+        "Bytes on the wire that unicast to the same audience would have cost.",
+    ),
+    gauge("audience", STREAM, "Subscribers that listen."),
+    counter("joins_total", STREAM, "Subscribers that proved their address."),
+    counter("leaves_total", STREAM, "Subscribers that left or fell silent."),
+    gauge("stream_started", STREAM, "1 once the wait for the first subscriber is over."),
+    counter("naks_received_total", STREAM, "NAKs received."),
+    counter("packets_asked_total", STREAM, "Packets that NAKs asked for, each NAK counted anew."),
+    counter("repairs_suppressed_total", REASON, "Packets asked for that were not repaired."),
+    counter("feedback_received_total", KIND, "Packets received from subscribers."),
+    counter("feedback_bytes_total", KIND, "Their bytes, without headers of UDP and below."),
+    counter("datagrams_discarded_total", REASON, "Datagrams received that were of no use."),
+    gauge("grtt_seconds", STREAM, "Group round-trip time."),
+    gauge("window_packets", STREAM, "Packets that can be repaired."),
+    counter("input_bytes_total", STREAM, "Payload read from the input."),
+    counter("input_datagrams_total", STREAM, "Datagrams received from an encoder."),
+    counter(
+        "input_dropped_total",
+        STREAM,
+        "Datagrams of an encoder that came while there was no room: not in the stream.",
+    ),
+    counter(
+        "input_rtp_missing_total",
+        STREAM,
+        "RTP packets of an encoder that never came, by their sequence numbers.",
+    ),
+    counter(
+        "input_rtp_reordered_total",
+        STREAM,
+        "RTP packets of an encoder that came after a later one.",
+    ),
+];

@@ -1,0 +1,211 @@
+//! The data thread: it owns all senders and sockets, and shares nothing but copies.
+//!
+//! A turn: what subscribers said is drained, then each stream takes input while its sender has
+//! room, does what is due, and sends a few bursts. Turns follow each other while there is
+//! something to do; then the thread waits for a socket, an input or the next deadline.
+
+mod feedback;
+mod stream;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::clock::Clock;
+use host::poller::{Events, Interest, Poller, Token, make_timers_exact};
+use host::shutdown::Shutdown;
+use proto::Timestamp;
+use tokio::sync::mpsc;
+
+use self::feedback::Feedback;
+use self::stream::{Feed, Way};
+pub(crate) use self::stream::{Stream, StreamEnd};
+use crate::config::Config;
+use crate::config::route::Outlet;
+use crate::input::{Input, InputCounters};
+use crate::report::News;
+use crate::snapshot::{Mode, Shared};
+use crate::socket::Socket;
+
+/// All streams of a process and the sockets they share.
+pub(crate) struct Publisher {
+    clock: Clock,
+    poller: Poller,
+    sockets: Vec<Socket>,
+    streams: Vec<Stream>,
+    feedback: Feedback,
+    shared: Shared,
+    publish_at: Timestamp,
+    news: mpsc::Sender<News>,
+    /// Asked for by the user.
+    shutdown: Shutdown,
+    is_ending: bool,
+    /// Ends the input threads.
+    stop_inputs: Shutdown,
+}
+
+impl Publisher {
+    /// Opens sockets, starts inputs and makes the senders.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses; the error names what.
+    pub(crate) fn new(
+        config: &Config,
+        inputs: Vec<Input>,
+        shared: Shared,
+        news: mpsc::Sender<News>,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
+        let (clock, poller) = (Clock::start(), Poller::new()?);
+        shutdown.wakes(poller.waker());
+        let stop_inputs = Shutdown::new();
+        let mut sockets = Sockets::default();
+        let mut streams = Vec::with_capacity(config.streams.len());
+        for (config, input) in config.streams.iter().zip(inputs) {
+            let mut ways = Vec::with_capacity(config.routes.len());
+            for route in &config.routes {
+                let socket = sockets.place(&route.outlet, &poller)?;
+                let mode = if route.outlet.broadcast { Mode::Broadcast } else { Mode::Multicast };
+                ways.push(Way { socket, destination: route.destination, mode });
+            }
+            let counters = Arc::new(InputCounters::default());
+            let (len, is_live) = (input.len, input.is_live);
+            let items = input.start(&stop_inputs, poller.waker(), Arc::clone(&counters))?;
+            let feed = Feed::new(items, counters, len, is_live);
+            streams.push(Stream::new(config, feed, ways, clock.now())?);
+        }
+        let feedback = Feedback::new(&streams);
+        let sockets = sockets.open;
+        let publish_at = Timestamp::ZERO;
+        let is_ending = false;
+        Ok(Self {
+            clock,
+            poller,
+            sockets,
+            streams,
+            feedback,
+            shared,
+            publish_at,
+            news,
+            shutdown,
+            is_ending,
+            stop_inputs,
+        })
+    }
+
+    /// Sends everything; ends when every stream has.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel no longer lets it wait.
+    pub(crate) fn run(mut self) -> io::Result<Vec<StreamEnd>> {
+        if let Err(error) = make_timers_exact() {
+            tracing::debug!(%error, "timers are not exact: bursts may be 50 µs late");
+        }
+        let mut events = Events::with_capacity(64);
+        while !self.streams.iter().all(Stream::is_finished) {
+            let deadline = self.turn();
+            self.poller.wait(&mut events, &self.clock, Some(deadline))?;
+            self.take_note(&events);
+        }
+        self.stop_inputs.request();
+        self.publish();
+        Ok(self.streams.into_iter().map(Stream::into_end).collect())
+    }
+
+    /// One turn; gives back when the next is due.
+    fn turn(&mut self) -> Timestamp {
+        let now = self.clock.now();
+        self.end_if_asked(now);
+        self.feedback.drain(&mut self.sockets, &mut self.streams, now);
+        let mut is_busy = false;
+        let mut next = self.publish_at;
+        for stream in &mut self.streams {
+            is_busy |= stream.turn(&mut self.sockets, &self.clock);
+            for event in stream.events() {
+                tell(&self.news, event);
+            }
+            next = next.min(stream.deadline());
+        }
+        self.watch_blocked();
+        if now >= self.publish_at {
+            self.publish();
+            self.publish_at = now.after(PUBLISH_EVERY);
+        }
+        if is_busy { Timestamp::ZERO } else { next }
+    }
+
+    fn end_if_asked(&mut self, now: Timestamp) {
+        if self.is_ending || !self.shutdown.is_requested() {
+            return;
+        }
+        self.is_ending = true;
+        self.stop_inputs.request();
+        self.streams.iter_mut().for_each(|stream| stream.end(now));
+    }
+
+    fn publish(&self) {
+        self.shared.publish(self.streams.iter().map(Stream::snapshot).collect());
+    }
+
+    fn watch_blocked(&self) {
+        for (socket, token) in self.sockets.iter().zip(0..) {
+            if socket.is_blocked
+                && let Err(error) = self.poller.change(socket, Token(token), Interest::ReadWrite)
+            {
+                tracing::warn!(%error, "cannot wait for room in a socket");
+            }
+        }
+    }
+
+    fn take_note(&mut self, events: &Events) {
+        for event in events.iter() {
+            let socket = usize::try_from(event.token.0).ok();
+            let Some(socket) = socket.and_then(|place| self.sockets.get_mut(place)) else {
+                continue;
+            };
+            socket.is_readable |= event.readable;
+            if event.writable && socket.is_blocked {
+                socket.is_blocked = false;
+                if let Err(error) = self.poller.change(&*socket, event.token, Interest::Read) {
+                    tracing::warn!(%error, "cannot wait for feedback");
+                }
+            }
+        }
+    }
+}
+
+/// News are for people: when nobody keeps up with them, some are left out.
+fn tell(to: &mpsc::Sender<News>, news: News) {
+    if to.try_send(news).is_err() {
+        tracing::debug!("too much happens at once: an event was left out");
+    }
+}
+
+/// Sockets by what makes them.
+#[derive(Default)]
+struct Sockets {
+    open: Vec<Socket>,
+    places: HashMap<Outlet, usize>,
+}
+
+impl Sockets {
+    /// The place of the socket for `outlet`, opened if it is not yet.
+    fn place(&mut self, outlet: &Outlet, poller: &Poller) -> anyhow::Result<usize> {
+        if let Some(place) = self.places.get(outlet) {
+            return Ok(*place);
+        }
+        let place = self.open.len();
+        let socket = Socket::open(outlet)?;
+        tracing::debug!(interface = outlet.interface, from = ?socket.local_address(), "socket open");
+        poller.add(&socket, Token(u32::try_from(place)?), Interest::Read)?;
+        self.places.insert(outlet.clone(), place);
+        self.open.push(socket);
+        Ok(place)
+    }
+}
+
+/// How fresh a copy of the counters is.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);

@@ -1,0 +1,187 @@
+//! One stream: its input on one side, its routes on the other, its sender between them.
+
+mod feed;
+mod outgoing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_lc_rs::rand;
+use host::clock::Clock;
+use proto::sender::Outcome;
+use proto::wire::Name;
+use proto::{Sender, SenderConfig, SessionId, StreamId, Timestamp};
+
+pub(super) use self::feed::Feed;
+use self::outgoing::Outgoing;
+pub(super) use self::outgoing::Way;
+use crate::config::StreamConfig;
+use crate::report::News;
+use crate::snapshot::{StreamSnapshot, SubscriberRow};
+use crate::socket::Socket;
+
+/// One stream of a publisher.
+pub(crate) struct Stream {
+    name: Name,
+    sender: Sender,
+    feed: Feed,
+    outgoing: Outgoing,
+    finish_timeout: Duration,
+    wants: Option<u32>,
+    has_given_up: bool,
+}
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(crate) struct StreamEnd {
+    pub(crate) snapshot: StreamSnapshot,
+    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) outcome: Outcome,
+    pub(crate) audience: Vec<SubscriberRow>,
+    pub(crate) failure: Option<String>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        config: &StreamConfig,
+        feed: Feed,
+        ways: Vec<Way>,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let sender = Sender::new(sender_config(config)?, now)
+            .with_context(|| format!("stream {}", config.name))?;
+        tracing::info!(stream = config.name.as_str(), session = %sender.session(), "session started");
+        Ok(Self {
+            name: config.name.clone(),
+            sender,
+            feed,
+            outgoing: Outgoing::new(config, ways),
+            finish_timeout: config.finish_timeout,
+            wants: config.wait_for.subscribers.filter(|wanted| *wanted > 0),
+            has_given_up: false,
+        })
+    }
+
+    pub(super) fn session(&self) -> (StreamId, SessionId) {
+        (self.sender.stream(), self.sender.session())
+    }
+
+    /// Takes what came in by the socket at `place`.
+    pub(super) fn hear(
+        &mut self,
+        datagram: &mut [u8],
+        from: SocketAddr,
+        place: usize,
+        now: Timestamp,
+    ) {
+        self.outgoing.on_heard(from, place);
+        self.sender.handle_datagram(datagram, from, now);
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.has_given_up || self.sender.is_finished() && !self.outgoing.is_stuck()
+    }
+
+    /// Takes input, does what is due, sends some; says whether there may be more to do at once.
+    pub(super) fn turn(&mut self, sockets: &mut [Socket], clock: &Clock) -> bool {
+        let now = clock.now();
+        let has_taken = self.feed.turn(&mut self.sender, now);
+        if self.sender.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.sender.handle_timeout(now);
+        }
+        let has_sent = self.outgoing.turn(&mut self.sender, sockets, clock);
+        // An interface that does not come back must not keep a publisher that is to end.
+        let since = self.outgoing.unreachable_since().filter(|_| self.feed.is_closed());
+        if since.is_some_and(|since| now.since(since) > self.finish_timeout) {
+            self.outgoing.give_up();
+            self.has_given_up = true;
+        }
+        if let Some(failure) = self.outgoing.failure() {
+            self.feed.fail(&mut self.sender, failure, now);
+        }
+        has_taken || has_sent
+    }
+
+    /// When the next turn is due.
+    pub(super) fn deadline(&self) -> Timestamp {
+        let due = self.sender.poll_timeout().map_or(Timestamp::NEVER, |(due, _)| due);
+        // While a burst is stuck the sender can do nothing, however overdue it is.
+        self.outgoing.retry_at().unwrap_or(due).min(self.feed.close_by())
+    }
+
+    /// What happened, as people are told.
+    pub(super) fn events(&mut self) -> impl Iterator<Item = News> + '_ {
+        let events = std::iter::from_fn(|| self.sender.poll_event());
+        events.filter_map(|event| News::of(&self.name, event))
+    }
+
+    /// Ends before the input does.
+    pub(super) fn end(&mut self, now: Timestamp) {
+        self.feed.end(&mut self.sender, now);
+    }
+
+    pub(super) fn snapshot(&self) -> StreamSnapshot {
+        StreamSnapshot {
+            name: self.name.clone(),
+            session: self.sender.session(),
+            stats: *self.sender.stats(),
+            egress: *self.outgoing.egress(),
+            audience: self.sender.audience().len() as u64,
+            wants: self.wants,
+            grtt: self.sender.grtt(),
+            window_packets: self.sender.window_len(),
+            is_started: self.sender.is_started(),
+            is_finished: self.sender.is_finished(),
+            input: Arc::clone(self.feed.counters()),
+            input_len: self.feed.input_len(),
+        }
+    }
+
+    pub(super) fn into_end(self) -> StreamEnd {
+        StreamEnd {
+            snapshot: self.snapshot(),
+            outcome: self.sender.outcome(),
+            audience: self.sender.audience().rows().map(SubscriberRow::from).collect(),
+            sha256: self.feed.sha256(),
+            failure: self.feed.into_failure(),
+        }
+    }
+}
+
+fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
+    Ok(SenderConfig {
+        stream: config.id(),
+        session: SessionId(u64::from_be_bytes(random()?)),
+        started_us: Clock::unix_us(),
+        name: config.name.clone(),
+        mode: config.mode,
+        delivery: config.delivery,
+        datagram_len: config.datagram_len,
+        overhead_len: config.overhead_len,
+        k: config.k,
+        rate: config.rate,
+        burst: config.burst,
+        retain: config.retain,
+        retain_for: config.retain_for,
+        wait_for: config.wait_for.subscribers.unwrap_or(u32::MAX),
+        wait_at_most: config.wait_for.at_most.unwrap_or(NO_LIMIT),
+        finish_timeout: config.finish_timeout,
+        heartbeat: HEARTBEAT,
+        seed: random()?,
+    })
+}
+
+fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
+    let mut bytes = [0; LEN];
+    rand::fill(&mut bytes).ok().context("the system gives no random numbers")?;
+    Ok(bytes)
+}
+
+/// The shortest and the longest time between two heartbeats: the loss of a last packet is seen
+/// within the first, a silent publisher within two of the second.
+const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// A century: for as long as it takes.
+const NO_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);

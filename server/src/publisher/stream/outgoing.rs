@@ -1,0 +1,289 @@
+//! From a sender to its sockets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use host::clock::Clock;
+use proto::sender::{Destination, Transmit};
+use proto::wire::Name;
+use proto::{Delivery, Sender, Timestamp};
+
+use crate::config::StreamConfig;
+use crate::snapshot::{Egress, Mode, To};
+use crate::socket::{Failure, Sent, Socket};
+
+/// One way out of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::publisher) struct Way {
+    /// The place of the socket.
+    pub(in crate::publisher) socket: usize,
+    /// Where datagrams for the group go.
+    pub(in crate::publisher) destination: SocketAddr,
+    /// What metrics call it.
+    pub(in crate::publisher) mode: Mode,
+}
+
+/// What is on its way out.
+pub(super) struct Outgoing {
+    name: Name,
+    ways: Vec<Way>,
+    datagram_len: usize,
+    is_timely: bool,
+    /// By which socket each subscriber speaks; kept only where it could be more than one.
+    heard_by: HashMap<SocketAddr, usize>,
+    bytes: Vec<u8>,
+    stuck: Option<Stuck>,
+    egress: Egress,
+    unreachable_since: Option<Timestamp>,
+    /// The same in words.
+    unreachable: String,
+    failure: Option<String>,
+}
+
+/// A burst that has not left by every way yet.
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    transmit: Transmit,
+    ways_done: usize,
+    bytes_done: usize,
+    until: Until,
+}
+
+/// What a burst waits for.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    /// Nothing.
+    Now,
+    /// The socket has room: the poller tells.
+    Room,
+    /// This time.
+    Time(Timestamp),
+}
+
+impl Outgoing {
+    pub(super) fn new(config: &StreamConfig, ways: Vec<Way>) -> Self {
+        Self {
+            name: config.name.clone(),
+            ways,
+            datagram_len: usize::from(config.datagram_len),
+            is_timely: matches!(config.delivery, Delivery::Timely(_)),
+            heard_by: HashMap::new(),
+            bytes: Vec::new(),
+            stuck: None,
+            egress: Egress::default(),
+            unreachable_since: None,
+            unreachable: String::new(),
+            failure: None,
+        }
+    }
+
+    /// Sends a few bursts; says whether any left, so that there may be more to do.
+    pub(super) fn turn(
+        &mut self,
+        sender: &mut Sender,
+        sockets: &mut [Socket],
+        clock: &Clock,
+    ) -> bool {
+        let segments = self.segments(sockets);
+        let mut has_sent = false;
+        for _ in 0..BURSTS_PER_TURN {
+            let now = clock.now();
+            if !self.finish(sockets, now) {
+                return has_sent;
+            }
+            self.bytes.clear();
+            let Some(transmit) = sender.poll_transmit(now, segments, &mut self.bytes) else {
+                return has_sent;
+            };
+            let until = Until::Now;
+            self.stuck = Some(Stuck { transmit, ways_done: 0, bytes_done: 0, until });
+            has_sent = true;
+        }
+        self.finish(sockets, clock.now());
+        has_sent
+    }
+
+    pub(super) fn on_heard(&mut self, from: SocketAddr, socket: usize) {
+        if self.ways.len() > 1 && self.heard_by.len() < MOST_HEARD {
+            self.heard_by.insert(from, socket);
+        }
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.is_some()
+    }
+
+    /// When a burst that is stuck is tried again.
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        self.stuck.map(|stuck| match stuck.until {
+            Until::Now => Timestamp::ZERO,
+            Until::Room => Timestamp::NEVER,
+            Until::Time(at) => at,
+        })
+    }
+
+    /// Since when nothing could be sent.
+    pub(super) fn unreachable_since(&self) -> Option<Timestamp> {
+        self.unreachable_since
+    }
+
+    /// Nothing could be sent, and nobody waits for it any longer.
+    pub(super) fn give_up(&mut self) {
+        self.failure = Some(std::mem::take(&mut self.unreachable));
+        self.stuck = None;
+    }
+
+    pub(super) fn egress(&self) -> &Egress {
+        &self.egress
+    }
+
+    /// What makes it useless to go on.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    fn segments(&self, sockets: &[Socket]) -> usize {
+        let sockets = self.ways.iter().filter_map(|way| sockets.get(way.socket));
+        sockets.map(|socket| socket.segments(self.datagram_len)).min().unwrap_or(1)
+    }
+
+    /// Sends what is left of the burst; says whether nothing is.
+    fn finish(&mut self, sockets: &mut [Socket], now: Timestamp) -> bool {
+        let Some(mut stuck) = self.stuck.take() else {
+            return true;
+        };
+        if !stuck.until.has_come(now) {
+            self.stuck = Some(stuck);
+            return false;
+        }
+        let ways = match stuck.transmit.destination {
+            Destination::Group => self.ways.len(),
+            Destination::Unicast(_) => 1,
+        };
+        while stuck.ways_done < ways {
+            if let Err(until) = self.send(&mut stuck, sockets, now) {
+                self.stuck = Some(Stuck { until, ..stuck });
+                return false;
+            }
+            stuck.ways_done += 1;
+            stuck.bytes_done = 0;
+        }
+        true
+    }
+
+    /// Sends by the next way; an error says what this way waits for.
+    fn send(
+        &mut self,
+        stuck: &mut Stuck,
+        sockets: &mut [Socket],
+        now: Timestamp,
+    ) -> Result<(), Until> {
+        let Transmit { destination, kind, segment_len, .. } = stuck.transmit;
+        let (way, to) = match destination {
+            Destination::Group => (self.ways.get(stuck.ways_done).copied(), To::Group),
+            Destination::Unicast(address) => (self.way_to(address, sockets), To::Subscriber),
+        };
+        let Some(way) = way else { return Ok(()) };
+        let Some(socket) = sockets.get_mut(way.socket) else {
+            return Ok(());
+        };
+        if socket.is_blocked {
+            return Err(Until::Room);
+        }
+        let segment_len = segment_len.max(1);
+        let bytes = self.bytes.get(stuck.bytes_done..).unwrap_or_default();
+        let sent = socket.send(way.destination, bytes, segment_len);
+        let all = bytes.len().div_ceil(segment_len);
+        let done = match sent {
+            Sent::All => all,
+            Sent::Blocked(done) | Sent::Failed(done, _) => done,
+        };
+        let done_len = bytes.len().min(done * segment_len);
+        let overhead = done as u64 * u64::from(socket.outlet().overhead_len());
+        self.egress.add((way.mode, to, kind), done as u64, done_len as u64 + overhead);
+        stuck.bytes_done += done_len;
+        match sent {
+            Sent::All => {
+                self.on_reachable();
+                Ok(())
+            }
+            Sent::Blocked(_) => {
+                socket.is_blocked = true;
+                Err(Until::Room)
+            }
+            Sent::Failed(_, failure) => {
+                self.egress.lost(failure, (all - done) as u64);
+                let (interface, why) = (socket.outlet().interface.clone(), socket.last_error());
+                self.on_failure(failure, &interface, why, now)
+            }
+        }
+    }
+
+    /// The way to a subscriber: the socket that it speaks to, else one of its family.
+    fn way_to(&self, address: SocketAddr, sockets: &[Socket]) -> Option<Way> {
+        let heard_by = self.heard_by.get(&address);
+        let fits = |way: &&Way| match heard_by {
+            Some(place) => way.socket == *place,
+            None => sockets
+                .get(way.socket)
+                .is_some_and(|socket| socket.outlet().address.is_ipv4() == address.is_ipv4()),
+        };
+        self.ways.iter().find(fits).map(|way| Way { destination: address, ..*way })
+    }
+
+    /// An error says that the burst is to be kept, and for how long.
+    fn on_failure(
+        &mut self,
+        failure: Failure,
+        interface: &str,
+        why: String,
+        now: Timestamp,
+    ) -> Result<(), Until> {
+        match failure {
+            Failure::TooLong => {
+                let len = self.datagram_len;
+                self.failure.get_or_insert_with(|| {
+                    format!("{interface} takes no datagram of {len} bytes: give a smaller --mtu")
+                });
+                Ok(())
+            }
+            Failure::Unreachable => {
+                if self.unreachable_since.is_none() {
+                    self.unreachable_since = Some(now);
+                    let stream = self.name.as_str();
+                    tracing::warn!(stream, interface, why, "nothing can be sent: trying on");
+                }
+                self.unreachable = format!("nothing can be sent by {interface}: {why}");
+                // What must arrive waits for the interface; what must be on time does not.
+                if self.is_timely { Ok(()) } else { Err(Until::Time(now.after(RETRY))) }
+            }
+            Failure::NoBuffers | Failure::Refused => Ok(()),
+        }
+    }
+
+    fn on_reachable(&mut self) {
+        if self.unreachable_since.take().is_some() {
+            tracing::info!(stream = self.name.as_str(), "sending again");
+        }
+    }
+}
+
+impl Until {
+    fn has_come(self, now: Timestamp) -> bool {
+        match self {
+            // Whether there is room the socket itself knows.
+            Self::Now | Self::Room => true,
+            Self::Time(at) => at <= now,
+        }
+    }
+}
+
+/// What one stream may send before the others have their turn.
+const BURSTS_PER_TURN: usize = 4;
+
+/// How often an interface that is down is tried.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// As many as a sender knows.
+const MOST_HEARD: usize = 10_000;

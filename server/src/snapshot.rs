@@ -1,0 +1,223 @@
+//! What the data thread lets others see: copies, made ten times a second.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use proto::SessionId;
+use proto::sender::{SenderStats, Subscriber};
+use proto::wire::{Kind, Name, ReportState};
+
+use crate::input::InputCounters;
+use crate::socket::Failure;
+
+/// What all streams of a publisher do at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    streams: Arc<Mutex<Vec<StreamSnapshot>>>,
+}
+
+/// What one stream does at a moment.
+#[derive(Clone, Debug)]
+pub struct StreamSnapshot {
+    /// What subscribers call it.
+    pub name: Name,
+    /// The session.
+    pub session: SessionId,
+    /// What its sender counted.
+    pub stats: SenderStats,
+    /// What its sockets took.
+    pub egress: Egress,
+    /// Subscribers that listen.
+    pub audience: u64,
+    /// Subscribers that the first byte waits for, if a number was given.
+    pub wants: Option<u32>,
+    /// Group round-trip time.
+    pub grtt: Duration,
+    /// Packets that can be repaired.
+    pub window_packets: u64,
+    /// The wait for the first subscriber is over.
+    pub is_started: bool,
+    /// Everything that will be sent was sent.
+    pub is_finished: bool,
+    /// What its input counted.
+    pub input: Arc<InputCounters>,
+    /// The length of its input, where it is known.
+    pub input_len: Option<u64>,
+}
+
+/// What sockets took of a stream, and what they did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    sent: [[[Count; KINDS]; To::ALL.len()]; Mode::ALL.len()],
+    /// Datagrams that were not sent, by [`Failure`].
+    failed: [u64; Failure::ALL.len()],
+}
+
+/// Datagrams and their bytes on the wire: Ethernet, IP and UDP headers included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A way of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To a multicast group.
+    Multicast,
+    /// To every host of a link.
+    Broadcast,
+}
+
+/// Who a datagram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Everyone.
+    Group,
+    /// One subscriber: catch-up and answers.
+    Subscriber,
+}
+
+/// How one subscriber fared.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SubscriberRow {
+    /// What a person calls it.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Whether it said that it has everything.
+    pub complete: bool,
+    /// Whether it was still heard at the end.
+    pub present: bool,
+    /// Packets it received.
+    pub received: u64,
+    /// Packets it got back by repair.
+    pub repaired: u64,
+    /// Packets it got back from parity.
+    pub recovered: u64,
+    /// Packets it gave up.
+    pub lost: u64,
+    /// Datagrams that the network lost on the way to it.
+    pub wire_losses: u64,
+    /// Datagrams that its kernel had no room for.
+    pub kernel_losses: u64,
+}
+
+impl Shared {
+    /// The newest snapshot of each stream.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamSnapshot> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether every stream flows.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        !streams.is_empty() && streams.iter().all(|stream| stream.is_started)
+    }
+
+    pub(crate) fn publish(&self, streams: Vec<StreamSnapshot>) {
+        *self.streams.lock().unwrap_or_else(PoisonError::into_inner) = streams;
+    }
+}
+
+impl Egress {
+    /// What was sent: way, for whom, kind, how much.
+    pub fn sent_by_kind(&self) -> impl Iterator<Item = (Mode, To, Kind, Count)> + '_ {
+        Mode::ALL.into_iter().zip(&self.sent).flat_map(|(mode, tos)| {
+            To::ALL.into_iter().zip(tos).flat_map(move |(to, kinds)| {
+                Kind::ALL.into_iter().filter_map(move |kind| {
+                    kinds.get(usize::from(kind.number())).map(|count| (mode, to, kind, *count))
+                })
+            })
+        })
+    }
+
+    /// All that was sent.
+    #[must_use]
+    pub fn total(&self) -> Count {
+        self.sum(|_| true)
+    }
+
+    /// All that was sent of some kinds.
+    pub fn sum(&self, wanted: impl Fn(Kind) -> bool) -> Count {
+        let counts = self.sent_by_kind().filter(|(_, _, kind, _)| wanted(*kind));
+        counts.fold(Count::default(), |sum, (.., count)| Count {
+            datagrams: sum.datagrams + count.datagrams,
+            bytes: sum.bytes + count.bytes,
+        })
+    }
+
+    /// Datagrams that were not sent, by the name of the reason.
+    pub fn failed(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Failure::ALL.into_iter().zip(self.failed).map(|(failure, count)| (failure.name(), count))
+    }
+
+    pub(crate) fn add(&mut self, (mode, to, kind): (Mode, To, Kind), datagrams: u64, bytes: u64) {
+        let tos = self.sent.get_mut(mode as usize);
+        let kinds = tos.and_then(|tos| tos.get_mut(to as usize));
+        if let Some(count) = kinds.and_then(|kinds| kinds.get_mut(usize::from(kind.number()))) {
+            count.datagrams += datagrams;
+            count.bytes += bytes;
+        }
+    }
+
+    pub(crate) fn lost(&mut self, failure: Failure, datagrams: u64) {
+        if let Some(count) = self.failed.get_mut(failure as usize) {
+            *count += datagrams;
+        }
+    }
+}
+
+impl Mode {
+    /// Every way, in the order of its number.
+    pub const ALL: [Self; 2] = [Self::Multicast, Self::Broadcast];
+
+    /// As metrics spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Multicast => "multicast",
+            Self::Broadcast => "broadcast",
+        }
+    }
+}
+
+impl To {
+    /// Both, in the order of their number.
+    pub const ALL: [Self; 2] = [Self::Group, Self::Subscriber];
+
+    /// As metrics spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Subscriber => "subscriber",
+        }
+    }
+}
+
+impl From<&Subscriber> for SubscriberRow {
+    fn from(row: &Subscriber) -> Self {
+        let report = row.report();
+        let of = |count: fn(&proto::wire::Report) -> u64| report.map_or(0, count);
+        Self {
+            name: row.name().to_string(),
+            id: row.id().to_string(),
+            complete: report.is_some_and(|report| report.state == ReportState::Complete),
+            present: row.is_present(),
+            received: of(|report| report.received),
+            repaired: of(|report| report.repaired),
+            recovered: of(|report| report.recovered),
+            lost: of(|report| report.given_up),
+            wire_losses: of(|report| report.losses.wire),
+            kernel_losses: of(|report| report.losses.kernel),
+        }
+    }
+}
+
+/// Kinds count from one.
+const KINDS: usize = Kind::ALL.len() + 1;
