@@ -1,0 +1,139 @@
+//! What a subscriber is told before it starts: flags resolved, defaults chosen.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use host::http::HttpAddress;
+use host::interface::InterfaceSpec;
+use proto::config::Start;
+use proto::endpoint::Group;
+use proto::wire::Name;
+use proto::{ByteCount, Delivery};
+
+use crate::impair::ImpairSpec;
+use crate::output::{OutputSpec, Sessions};
+
+/// What a subscriber is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it is subscribed to from the start.
+    pub subscriptions: Vec<SubscriptionConfig>,
+    /// What is joined later is told the rest by this.
+    pub defaults: Defaults,
+    /// All is left after this.
+    pub run_for: Option<Duration>,
+    /// Where others of this user join and leave.
+    pub control: Option<ControlConfig>,
+    /// Where metrics are served.
+    pub metrics: Option<HttpAddress>,
+    /// Events and the summary go to stdout, a JSON object a line.
+    pub json: bool,
+    /// A live line is drawn, if there is a terminal.
+    pub progress: bool,
+}
+
+/// Where the control socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlConfig {
+    /// At this path.
+    Path(PathBuf),
+    /// In the runtime directory, under this name.
+    Name(String),
+    /// In the runtime directory, named after the process; nothing is lost if it cannot be.
+    Process,
+}
+
+/// What holds for every subscription unless it is said otherwise.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The interface that groups are joined on.
+    pub interface: Option<InterfaceSpec>,
+    /// Where to start; without, it depends on the output.
+    pub start: Option<Start>,
+    /// What follows the end of a session; without, it depends on the output.
+    pub sessions: Option<Sessions>,
+    /// Overrides the publisher's deadline.
+    pub delivery: Option<Delivery>,
+    /// The only stream that is wanted.
+    pub stream: Option<Name>,
+    /// What this subscriber is called.
+    pub name: Name,
+    /// Payload that may wait for a gap to close or for the output.
+    pub window: ByteCount,
+    /// What is asked of the kernel for each group's socket.
+    pub receive_buffer: ByteCount,
+    /// What is done to the datagrams on purpose.
+    pub impair: Option<ImpairSpec>,
+    /// A session that ends in silence is given up after this.
+    pub silent_timeout: Duration,
+}
+
+/// One subscription.
+#[derive(Clone, Debug)]
+pub struct SubscriptionConfig {
+    /// What is joined.
+    pub group: Group,
+    /// Where the payload goes.
+    pub output: OutputSpec,
+    /// Where in the session to start.
+    pub start: Start,
+    /// What follows the end of a session.
+    pub sessions: Sessions,
+    /// The rest.
+    pub defaults: Defaults,
+}
+
+impl Defaults {
+    /// A subscription of `group` into `output`.
+    #[must_use]
+    pub fn subscription(&self, group: Group, output: OutputSpec) -> SubscriptionConfig {
+        let start = self.start.unwrap_or(match output {
+            OutputSpec::File(_) => Start::Oldest,
+            OutputSpec::Stdout | OutputSpec::Player(_) => Start::Live,
+        });
+        let sessions = self.sessions.unwrap_or_else(|| output.default_sessions());
+        SubscriptionConfig { group, output, start, sessions, defaults: self.clone() }
+    }
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            interface: None,
+            start: None,
+            sessions: None,
+            delivery: None,
+            stream: None,
+            name: Name::default(),
+            window: WINDOW,
+            receive_buffer: RECEIVE_BUFFER,
+            impair: None,
+            silent_timeout: SILENT_TIMEOUT,
+        }
+    }
+}
+
+impl SubscriptionConfig {
+    /// The interface that was named: with the endpoint, or for all.
+    ///
+    /// # Errors
+    ///
+    /// When the zone of an IPv6 group names none.
+    pub(crate) fn interface(
+        &self,
+    ) -> Result<Option<InterfaceSpec>, host::interface::InvalidInterface> {
+        match &self.group.zone {
+            Some(zone) => zone.parse().map(Some),
+            None => Ok(self.defaults.interface.clone()),
+        }
+    }
+}
+
+/// A quarter of a second at 1 Gbit/s: several round trips of repair.
+pub(crate) const WINDOW: ByteCount = ByteCount(32 * 1024 * 1024);
+
+/// What a kernel with the usual limit of 4 MiB grants is 8 MiB of its own accounting.
+pub(crate) const RECEIVE_BUFFER: ByteCount = ByteCount(8 * 1024 * 1024);
+
+/// Longer than any restart of a publisher, shorter than a person waits.
+pub(crate) const SILENT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,274 @@
+//! What a person can set: by flag, or by environment variable.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+use host::http::HttpAddress;
+use host::interface::InterfaceSpec;
+use proto::config::Start;
+use proto::units::parse_duration;
+use proto::wire::Name;
+use proto::{ByteCount, Delivery};
+
+use crate::config::{Config, ControlConfig, Defaults, RECEIVE_BUFFER, SILENT_TIMEOUT, WINDOW};
+use crate::endpoint::{self, NotReceivable};
+use crate::impair::ImpairSpec;
+use crate::output::{OutputSpec, Sessions};
+
+/// `subscriber receive`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Receive {
+    /// Groups to join: udp://239.1.2.3:5000, udp://[ff15::7%eth0]:5000, and source-specific
+    /// udp://10.0.0.1@232.1.2.3:5000
+    #[arg(
+        value_name = "ENDPOINT",
+        required = true,
+        env = "ONECAST_ENDPOINT",
+        value_delimiter = ' '
+    )]
+    pub(crate) endpoints: Vec<String>,
+
+    /// Where each stream goes, in the order of the endpoints: - (stdout, the default), a file
+    /// (NAME.part until it is proved whole), udp://127.0.0.1:1234 (for a player)
+    #[arg(short, long = "output", value_name = "OUTPUT", env = "ONECAST_OUTPUT")]
+    pub(crate) outputs: Vec<OutputSpec>,
+
+    #[command(flatten)]
+    stream: StreamFlags,
+
+    #[command(flatten)]
+    pub(crate) program: ProgramFlags,
+}
+
+/// How streams are received.
+#[derive(Args, Clone, Debug)]
+struct StreamFlags {
+    /// Join on this interface: its name, index, address or network
+    #[arg(long, value_name = "NAME|INDEX|ADDRESS|NETWORK", env = "ONECAST_INTERFACE")]
+    interface: Option<InterfaceSpec>,
+
+    /// Where to start in a session that is under way: with what is sent next, or with the oldest
+    /// packet that the publisher still has [default: oldest into files, live elsewhere]
+    #[arg(long, value_name = "live|oldest", env = "ONECAST_FROM")]
+    from: Option<From>,
+
+    /// What is older than this is not waited for, whatever the publisher says
+    #[arg(long, value_name = "200ms", env = "ONECAST_DEADLINE", value_parser = parse_duration)]
+    deadline: Option<Duration>,
+
+    /// Receive this stream of the group only [default: the first that is announced]
+    #[arg(long, value_name = "NAME", env = "ONECAST_STREAM")]
+    stream: Option<Name>,
+
+    /// What the publisher calls this subscriber [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "ONECAST_NAME")]
+    name: Option<Name>,
+
+    /// Payload that may wait for a gap to close, or for the output
+    #[arg(long, value_name = "SIZE", env = "ONECAST_WINDOW", default_value_t = WINDOW)]
+    window: ByteCount,
+
+    /// Receive buffer to ask the kernel for, for each group
+    #[arg(long, value_name = "SIZE", env = "ONECAST_RCVBUF", default_value_t = RECEIVE_BUFFER)]
+    rcvbuf: ByteCount,
+
+    /// Lose, reorder and double what the sockets receive, on purpose:
+    /// loss=1%,burst=8,reorder=3,duplicate=0.1%,seed=7. It takes all that comes, of the group and
+    /// of feedback: confirmations, cookies and unicast repairs too
+    #[arg(long, value_name = "SPEC", env = "ONECAST_IMPAIR")]
+    impair: Option<ImpairSpec>,
+
+    /// End with the first session that ends [default for files and stdout]
+    #[arg(long, env = "ONECAST_ONCE", conflicts_with = "follow",
+        value_parser = FalseyValueParser::new())]
+    once: bool,
+
+    /// Stay for the next session; files are NAME, NAME.2, NAME.3 and so on [default for udp://]
+    #[arg(long, env = "ONECAST_FOLLOW", value_parser = FalseyValueParser::new())]
+    follow: bool,
+
+    /// Give a session up, with exit code 3, that is silent for this long before its end
+    #[arg(long, value_name = "30s", env = "ONECAST_SILENT_TIMEOUT", value_parser = parse_duration)]
+    silent_timeout: Option<Duration>,
+}
+
+/// How the program behaves.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ProgramFlags {
+    /// Leave everything after this long
+    #[arg(long = "for", value_name = "30s", env = "ONECAST_FOR", value_parser = parse_duration)]
+    run_for: Option<Duration>,
+
+    #[command(flatten)]
+    control: ControlFlags,
+
+    /// Serve Prometheus metrics here; `:9464` means loopback
+    #[arg(long, value_name = "ADDRESS", env = "ONECAST_METRICS")]
+    metrics: Option<HttpAddress>,
+
+    /// Write events and a summary to stdout, one JSON object a line; the log becomes JSON, too
+    #[arg(long, env = "ONECAST_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+
+    /// Say more; twice: everything
+    #[arg(short, long, action = clap::ArgAction::Count, env = "ONECAST_VERBOSE")]
+    verbose: u8,
+
+    /// Say only what went wrong
+    #[arg(short, long, env = "ONECAST_QUIET", conflicts_with = "verbose",
+        value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+}
+
+/// Which running subscriber is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ControlFlags {
+    /// Path of the control socket
+    #[arg(long, value_name = "PATH", env = "ONECAST_CONTROL", conflicts_with = "control_name")]
+    control: Option<PathBuf>,
+
+    /// Name of the control socket in the runtime directory [default: by process]
+    #[arg(long, value_name = "NAME", env = "ONECAST_CONTROL_NAME", value_parser = control_name)]
+    control_name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum From {
+    Live,
+    Oldest,
+}
+
+/// What was typed is understood and cannot be meant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    #[error(transparent)]
+    Endpoint(#[from] NotReceivable),
+    #[error("{outputs} outputs for {endpoints} endpoints: each endpoint has one")]
+    TooManyOutputs { outputs: usize, endpoints: usize },
+    #[error("two endpoints would write to {0}: give each an -o of its own")]
+    SharedOutput(String),
+    #[error("{0} is named twice")]
+    Twice(String),
+    #[error("--json writes events to stdout, so that payload cannot go there: name a file with -o")]
+    JsonAndPayload,
+}
+
+impl Receive {
+    /// What these flags mean.
+    pub(crate) fn into_config(self) -> Result<Config, UsageError> {
+        let (endpoints, given) = (self.endpoints.len(), self.outputs.len());
+        if given > endpoints {
+            return Err(UsageError::TooManyOutputs { outputs: given, endpoints });
+        }
+        let defaults = self.stream.into_defaults();
+        let outputs = self.outputs.into_iter().chain(std::iter::repeat(OutputSpec::Stdout));
+        let mut subscriptions = Vec::new();
+        for (endpoint, output) in self.endpoints.iter().zip(outputs) {
+            let (group, interface) = endpoint::parse(endpoint)?;
+            let mut of_this = defaults.clone();
+            of_this.interface = interface.or(of_this.interface);
+            subscriptions.push(of_this.subscription(group, output));
+        }
+        let program = self.program;
+        let config = Config {
+            subscriptions,
+            defaults,
+            run_for: program.run_for,
+            control: Some(program.control.config().unwrap_or(ControlConfig::Process)),
+            metrics: program.metrics,
+            json: program.json,
+            progress: !program.quiet && !program.json,
+        };
+        check(&config)?;
+        Ok(config)
+    }
+}
+
+fn check(config: &Config) -> Result<(), UsageError> {
+    let all = &config.subscriptions;
+    for (place, this) in all.iter().enumerate() {
+        let before = all.get(..place).unwrap_or_default();
+        if before.iter().any(|other| other.output == this.output) {
+            return Err(UsageError::SharedOutput(this.output.spoken()));
+        }
+        if before.iter().any(|other| other.group == this.group) {
+            return Err(UsageError::Twice(this.group.to_string()));
+        }
+        if config.json && this.output == OutputSpec::Stdout {
+            return Err(UsageError::JsonAndPayload);
+        }
+    }
+    Ok(())
+}
+
+impl StreamFlags {
+    fn into_defaults(self) -> Defaults {
+        let sessions = match (self.once, self.follow) {
+            (true, _) => Some(Sessions::Once),
+            (false, true) => Some(Sessions::Follow),
+            (false, false) => None,
+        };
+        Defaults {
+            interface: self.interface,
+            start: self.from.map(|from| match from {
+                From::Live => Start::Live,
+                From::Oldest => Start::Oldest,
+            }),
+            sessions,
+            delivery: self.deadline.map(Delivery::Timely),
+            stream: self.stream,
+            name: self.name.unwrap_or_else(host_name),
+            window: self.window,
+            receive_buffer: self.rcvbuf,
+            impair: self.impair,
+            silent_timeout: self.silent_timeout.unwrap_or(SILENT_TIMEOUT),
+        }
+    }
+}
+
+impl ProgramFlags {
+    /// How much is said: above 0 more, below less.
+    pub(crate) fn verbosity(&self) -> i8 {
+        let louder = i8::try_from(self.verbose).unwrap_or(i8::MAX);
+        if self.quiet { -1 } else { louder }
+    }
+}
+
+impl ControlFlags {
+    /// The socket that is named, if one is.
+    pub(crate) fn config(self) -> Option<ControlConfig> {
+        let path = self.control.map(ControlConfig::Path);
+        path.or_else(|| self.control_name.map(ControlConfig::Name))
+    }
+}
+
+/// A file name, and nothing that leads elsewhere.
+fn control_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > CONTROL_NAME_LIMIT || !text.chars().all(fits) {
+        return Err("a name has letters, digits, `-`, `_` and `.`, at most 64".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn host_name() -> Name {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().parse().unwrap_or_default()
+}
+
+/// An output that the running subscriber writes: relative to where the command was typed.
+pub(crate) fn absolute(output: &OutputSpec, here: Option<PathBuf>) -> OsString {
+    match (output, here) {
+        (OutputSpec::File(path), Some(here)) => here.join(path).into_os_string(),
+        (OutputSpec::Stdout | OutputSpec::Player(_) | OutputSpec::File(_), _) => {
+            output.to_string().into()
+        }
+    }
+}
+
+/// `sun_path` has 108 bytes, and the directory takes some.
+const CONTROL_NAME_LIMIT: usize = 64;

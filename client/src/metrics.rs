@@ -1,0 +1,107 @@
+//! Figures → Prometheus.
+//!
+//! They add up: `datagrams_received` = Σ `packets_received` + Σ `datagrams_discarded`, and the
+//! data and repair packets received = `packets_delivered` + `packets_duplicate` +
+//! `packets_abandoned` + `window_packets`.
+
+use std::sync::Arc;
+
+use host::metrics::{Definition, Samples, Snapshot, counter, gauge, histogram};
+use host::registry::Registries;
+
+use crate::snapshot::Published;
+
+/// Registers everything that a subscriber shows.
+pub(crate) fn register(published: Arc<Published>) -> prometheus::Result<Registries> {
+    let registries = Registries::new("subscriber")?;
+    registries.register(Snapshot::new(DEFINITIONS, move |samples| fill(&published, samples))?)?;
+    Ok(registries)
+}
+
+fn fill(published: &Published, samples: &mut Samples) {
+    samples.count("joins_total", &[], published.joins());
+    samples.count("leaves_total", &[], published.leaves());
+    samples.count("foreign_feedback_total", &[], published.foreign_feedback());
+    for (stream, figures) in published.figures() {
+        for (metric, label, count) in figures.iter() {
+            if label.is_empty() {
+                samples.count(metric, &[&stream], count);
+            } else {
+                samples.count(metric, &[&stream, label], count);
+            }
+        }
+        samples.observations("delivery_delay_seconds", &[&stream], &figures.delays.observations());
+        if let Some(seconds) = figures.join_to_first {
+            samples.add("join_to_first_packet_seconds", &[&stream], seconds);
+        }
+    }
+}
+
+const STREAM: &[&str] = &["stream"];
+
+const DEFINITIONS: &[Definition] = &[
+    counter("joins_total", &[], "Groups joined, rejoins not counted."),
+    counter("leaves_total", &[], "Groups left."),
+    counter(
+        "foreign_feedback_total",
+        &[],
+        "Unicast datagrams of no session that is followed here.",
+    ),
+    counter("rejoins_total", &["stream", "reason"], "Groups joined again after an outage."),
+    gauge(
+        "join_to_first_packet_seconds",
+        STREAM,
+        "Time from the last join to the first datagram of the group.",
+    ),
+    counter("sessions_total", STREAM, "Sessions adopted."),
+    counter(
+        "datagrams_received_total",
+        STREAM,
+        "Datagrams received, those that were discarded included.",
+    ),
+    counter("packets_received_total", &["stream", "kind"], "Packets received and understood."),
+    counter("bytes_received_total", STREAM, "UDP payload of the datagrams received."),
+    counter(
+        "datagrams_discarded_total",
+        &["stream", "reason"],
+        "Datagrams thrown away on arrival.",
+    ),
+    counter(
+        "datagrams_impaired_total",
+        &["stream", "action"],
+        "Datagrams that --impair dropped, duplicated or reordered.",
+    ),
+    counter("packets_delivered_total", STREAM, "Data packets handed out in order."),
+    counter("payload_bytes_delivered_total", STREAM, "Payload handed out in order."),
+    counter("output_bytes_total", STREAM, "Payload that the output took."),
+    counter("packets_duplicate_total", STREAM, "Data and repair packets that were there already."),
+    counter(
+        "packets_abandoned_total",
+        STREAM,
+        "Data packets held when their session was replaced by another.",
+    ),
+    gauge("window_packets", STREAM, "Data packets held for a gap to close or for the output."),
+    counter("packets_missed_total", STREAM, "Data packets missing when a later one came."),
+    counter("packets_repaired_total", STREAM, "Missed packets that came by repair."),
+    counter("packets_lost_total", &["stream", "cause"], "Packets given up."),
+    counter(
+        "wire_lost_datagrams_total",
+        STREAM,
+        "Datagrams of the group lost before they reached this host.",
+    ),
+    counter(
+        "kernel_drops_total",
+        STREAM,
+        "Buffers that the kernel dropped because the socket had no room.",
+    ),
+    counter("naks_sent_total", STREAM, "NAKs sent."),
+    counter("naks_suppressed_total", STREAM, "Gaps not asked for because somebody else had."),
+    counter("reports_sent_total", STREAM, "Reports sent."),
+    counter("catch_ups_total", STREAM, "Times that what was missed was asked for by catch-up."),
+    counter("feedback_send_errors_total", STREAM, "Feedback that the system would not send."),
+    histogram(
+        "delivery_delay_seconds",
+        STREAM,
+        "Time from a packet's first sending until it was handed out, less the shortest seen.",
+    ),
+];

@@ -1,0 +1,232 @@
+//! Payload out: to a file, to stdout, to a player.
+//!
+//! Each output has a thread and a ring of its own, so that a slow one stalls neither the network
+//! nor its neighbours.
+
+mod file;
+mod player;
+mod ring;
+mod sink;
+mod stdout;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use host::interface::InterfaceError;
+use host::poller::Waker;
+use proto::endpoint::{EndpointError, UdpAddress};
+use proto::receiver::Delivered;
+
+use ring::Ring;
+pub(crate) use ring::RingLoss;
+pub(crate) use verdict::{Finished, Flaw};
+
+/// Where the payload of a stream goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputSpec {
+    /// `-`
+    Stdout,
+    /// A path.
+    File(PathBuf),
+    /// `udp://…`: plain datagrams for a player.
+    Player(UdpAddress),
+}
+
+/// What becomes of an output when a session ends or another begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// The first session that ends is all that is wanted; a restart begins it anew.
+    Once,
+    /// Each session is followed by the next.
+    Follow,
+}
+
+/// Why an output cannot be written to.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// A directory stands where the file should.
+    #[error("{} is a directory: name a file in it", .0.display())]
+    Directory(PathBuf),
+    /// It cannot be created.
+    #[error("cannot write {}: {source}", .path.display())]
+    Open {
+        /// What was to be created.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Stdout is closed.
+    #[error("cannot write to stdout: {0}")]
+    Stdout(io::Error),
+    /// No address to send to.
+    #[error("an output needs an address to send to: write udp://127.0.0.1:1234")]
+    NoAddress,
+    /// No socket to send from.
+    #[error("cannot send to {address}: {source}")]
+    Player {
+        /// Where to.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No interface to send by.
+    #[error("cannot send to {address}: {source}")]
+    Interface {
+        /// Where to.
+        address: String,
+        /// Why not.
+        source: InterfaceError,
+    },
+    /// No thread to write with.
+    #[error("no thread for an output: {0}")]
+    Thread(io::Error),
+}
+
+/// An open output, with the thread that writes it.
+#[derive(Debug)]
+pub(crate) struct Output {
+    ring: Arc<Ring>,
+    progress: Arc<Mutex<Progress>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How far an output has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes written, of all sessions.
+    pub(crate) bytes: u64,
+    /// Sessions whose end was written.
+    pub(crate) sessions: u64,
+    /// How the last session ended.
+    pub(crate) finished: Option<Finished>,
+    /// Why nothing more is written.
+    pub(crate) stopped: Option<Stopped>,
+}
+
+/// Why an output is not written any longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Whoever read it went: a quiet end.
+    ReaderGone,
+    /// It failed; what was written is kept.
+    Failed(String),
+}
+
+impl Output {
+    /// Opens it, so that what cannot be written is known before anything is joined.
+    pub(crate) fn open(
+        spec: &OutputSpec,
+        sessions: Sessions,
+        waker: Waker,
+    ) -> Result<Self, OutputError> {
+        let sink = sink::open(spec, sessions)?;
+        let ring = Arc::new(Ring::new(RING_BYTES, waker));
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let writer = writer::Writer::new(sink, Arc::clone(&ring), Arc::clone(&progress));
+        let thread = std::thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OutputError::Thread)?;
+        Ok(Self { ring, progress, thread: Some(thread) })
+    }
+
+    /// Whether there is room for more; if not, the waker rings when there is.
+    pub(crate) fn has_room(&self) -> bool {
+        self.ring.has_room()
+    }
+
+    /// Hands a batch over, in order; leaves the vector empty.
+    pub(crate) fn push(&self, batch: &mut Vec<Delivered>) {
+        self.ring.push(batch);
+    }
+
+    /// The same, where the newest matters most: the oldest payload goes if there is no room.
+    pub(crate) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<RingLoss> {
+        self.ring.push_over(batch)
+    }
+
+    /// How far it has come.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether its thread has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// No more comes: what is in the ring is written, then the thread ends.
+    pub(crate) fn close(&self) {
+        self.ring.close();
+    }
+
+    /// Waits until all is written, and says how far it came.
+    pub(crate) fn finish(mut self) -> Progress {
+        self.ring.close();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            let failed = Stopped::Failed("the output's thread ended unexpectedly".to_owned());
+            self.progress.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(failed);
+        }
+        self.progress()
+    }
+}
+
+impl Drop for Output {
+    /// The thread must not wait for ever for what no longer comes.
+    fn drop(&mut self) {
+        self.ring.close();
+    }
+}
+
+impl OutputSpec {
+    /// Whether a session that ended is all that is wanted, unless it was said otherwise.
+    #[must_use]
+    pub fn default_sessions(&self) -> Sessions {
+        match self {
+            Self::Stdout | Self::File(_) => Sessions::Once,
+            Self::Player(_) => Sessions::Follow,
+        }
+    }
+}
+
+impl OutputSpec {
+    /// As a sentence names it.
+    pub(crate) fn spoken(&self) -> String {
+        if *self == Self::Stdout { "stdout".to_owned() } else { self.to_string() }
+    }
+}
+
+impl FromStr for OutputSpec {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        match text {
+            "-" => Ok(Self::Stdout),
+            _ if text.starts_with("udp://") => text.parse().map(Self::Player),
+            _ => Ok(Self::File(PathBuf::from(text))),
+        }
+    }
+}
+
+impl fmt::Display for OutputSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("-"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Player(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// Rides over a stall of 30 ms at 1 Gbit/s; longer ones wait in the receive window.
+const RING_BYTES: usize = 4 * 1024 * 1024;

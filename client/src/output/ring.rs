@@ -1,0 +1,138 @@
+//! Between the network's thread and an output's: bounded in bytes, handed over in batches.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use host::poller::Waker;
+use proto::receiver::Delivered;
+use proto::{Seq, SeqRange};
+
+/// A queue with one writer and one reader.
+#[derive(Debug)]
+pub(super) struct Ring {
+    capacity: usize,
+    /// Bytes that were pushed and not yet written, those in the reader's hands included.
+    bytes: AtomicUsize,
+    /// The writer found it full and waits for a sign.
+    is_awaited: AtomicBool,
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<Delivered>,
+    is_closed: bool,
+}
+
+/// Packets that went because the output was too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RingLoss(pub(crate) SeqRange);
+
+impl Ring {
+    /// An empty ring; `waker` is rung when there is room again.
+    pub(super) fn new(capacity: usize, waker: Waker) -> Self {
+        Self {
+            capacity,
+            bytes: AtomicUsize::new(0),
+            is_awaited: AtomicBool::new(false),
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            waker,
+        }
+    }
+
+    /// Whether a batch may be pushed; if not, the waker rings once there is room.
+    pub(super) fn has_room(&self) -> bool {
+        if self.bytes.load(Ordering::SeqCst) < self.capacity {
+            return true;
+        }
+        self.is_awaited.store(true, Ordering::SeqCst);
+        // The reader may have made room before it could see the flag.
+        self.bytes.load(Ordering::SeqCst) < self.capacity
+    }
+
+    /// Appends a batch. The last one may go beyond the capacity, so that it is never cut.
+    pub(super) fn push(&self, batch: &mut Vec<Delivered>) {
+        let bytes = batch.iter().map(cost).sum();
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.lock().items.extend(batch.drain(..));
+        self.filled.notify_one();
+    }
+
+    /// Appends a batch and takes out the oldest payload until the ring holds what it may.
+    pub(super) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<RingLoss> {
+        self.push(batch);
+        let mut losses = Vec::new();
+        if self.bytes.load(Ordering::SeqCst) <= self.capacity {
+            return losses;
+        }
+        let mut queue = self.lock();
+        // Sessions, gaps and ends cost little and are never left out.
+        queue.items.retain(|item| {
+            let Delivered::Payload(payload) = item else { return true };
+            if self.bytes.load(Ordering::SeqCst) <= self.capacity {
+                return true;
+            }
+            self.bytes.fetch_sub(cost(item), Ordering::SeqCst);
+            add_loss(&mut losses, payload.seq);
+            false
+        });
+        losses
+    }
+
+    /// Waits for items and takes them all into `items`; false once it is closed and empty.
+    pub(super) fn take(&self, items: &mut VecDeque<Delivered>) -> bool {
+        let mut queue = self.lock();
+        while queue.items.is_empty() && !queue.is_closed {
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        mem::swap(&mut queue.items, items);
+        !items.is_empty()
+    }
+
+    /// Gives back the room of items that were written.
+    pub(super) fn release(&self, bytes: usize) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        let has_room = before.saturating_sub(bytes) < self.capacity / 2;
+        if has_room && self.is_awaited.swap(false, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    /// Rings the waker: something happened that the other side should look at.
+    pub(super) fn signal(&self) {
+        self.waker.wake();
+    }
+
+    /// No more comes.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.filled.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an item takes of the capacity: its bytes, and what keeping it costs.
+pub(super) fn cost(item: &Delivered) -> usize {
+    match item {
+        Delivered::Payload(payload) => payload.bytes.len() + ITEM_COST,
+        Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_) => ITEM_COST,
+    }
+}
+
+fn add_loss(losses: &mut Vec<RingLoss>, seq: Seq) {
+    match losses.last_mut() {
+        Some(RingLoss(range)) if range.end == seq => range.end = seq.next(),
+        _ => losses.push(RingLoss(SeqRange::new(seq, seq.next()))),
+    }
+}
+
+/// An item without its bytes: so that a ring of empty messages is bounded too.
+const ITEM_COST: usize = 64;

@@ -1,0 +1,187 @@
+use std::fs;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host::clock::Clock;
+use host::poller::{Events, Poller};
+use proto::receiver::{Ending, Gap, GapCause, Payload, SessionInfo};
+use proto::wire::StreamMode;
+use proto::{Delivery, Seq, SeqRange, SessionId};
+
+use super::*;
+
+fn session(id: u64, first: u64) -> Delivered {
+    Delivered::Session(SessionInfo {
+        session: SessionId(id),
+        started_us: id,
+        name: "test".parse().unwrap(),
+        mode: StreamMode::Bytes,
+        delivery: Delivery::Reliable,
+        source: "127.0.0.1:1".parse().unwrap(),
+        restart: id > 1,
+        first: Seq(first),
+        missed: None,
+    })
+}
+
+fn payload(seq: u64, bytes: &'static [u8]) -> Delivered {
+    let bytes = Bytes::from_static(bytes);
+    Delivered::Payload(Payload { seq: Seq(seq), bytes, delay: Duration::ZERO })
+}
+
+fn end(bytes: u64, sha256: Option<[u8; 32]>) -> Delivered {
+    let (lead, aborted, lost_packets) = (Seq(9), false, 0);
+    Delivered::End(Ending { lead, bytes, sha256, aborted, lost_packets })
+}
+
+fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    Some(digest.as_ref().try_into().unwrap())
+}
+
+fn write(spec: &OutputSpec, sessions: Sessions, items: Vec<Delivered>) -> Progress {
+    let poller = Poller::new().unwrap();
+    let output = Output::open(spec, sessions, poller.waker()).unwrap();
+    let mut items = items;
+    output.push(&mut items);
+    output.finish()
+}
+
+fn in_directory() -> (tempfile::TempDir, OutputSpec) {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = OutputSpec::File(directory.path().join("out"));
+    (directory, spec)
+}
+
+fn names(directory: &tempfile::TempDir) -> Vec<String> {
+    let entries = fs::read_dir(directory.path()).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_whole_file_has_its_name() {
+    let (directory, spec) = in_directory();
+    let items = vec![session(1, 0), payload(0, b"ab"), payload(1, b"c"), end(3, sha256(b"abc"))];
+    let progress = write(&spec, Sessions::Once, items);
+    assert_eq!(progress.finished.unwrap().flaw, None);
+    assert_eq!(progress.bytes, 3);
+    assert_eq!(names(&directory), ["out"]);
+    assert_eq!(fs::read(directory.path().join("out")).unwrap(), b"abc");
+}
+
+#[test]
+fn what_is_not_whole_keeps_the_name_of_a_part() {
+    let gap = Gap { range: SeqRange::new(Seq(1), Seq(2)), cause: GapCause::Deadline };
+    for (items, flaw) in [
+        (vec![session(1, 0), payload(0, b"ab"), end(3, None)], Flaw::Length(3)),
+        (vec![session(1, 0), payload(0, b"ab"), end(2, sha256(b"xy"))], Flaw::Hash),
+        (vec![session(1, 5), payload(5, b"ab"), end(2, None)], Flaw::BeganLate),
+        (vec![session(1, 0), payload(0, b"ab"), Delivered::Gap(gap), end(2, None)], Flaw::Lost(1)),
+    ] {
+        let (directory, spec) = in_directory();
+        let progress = write(&spec, Sessions::Once, items);
+        assert_eq!(progress.finished.unwrap().flaw, Some(flaw));
+        assert_eq!(names(&directory), ["out.part"]);
+        assert_eq!(fs::read(directory.path().join("out.part")).unwrap(), b"ab");
+    }
+}
+
+#[test]
+fn a_part_stays_if_no_end_comes_and_goes_if_nothing_came() {
+    let (directory, spec) = in_directory();
+    write(&spec, Sessions::Once, vec![session(1, 0), payload(0, b"ab")]);
+    assert_eq!(names(&directory), ["out.part"]);
+    let (directory, spec) = in_directory();
+    write(&spec, Sessions::Once, vec![]);
+    assert_eq!(names(&directory), [] as [&str; 0]);
+}
+
+#[test]
+fn a_restart_begins_the_file_anew_or_another_if_sessions_are_followed() {
+    let items = || {
+        let first = [session(1, 0), payload(0, b"abcdef")];
+        let second = [session(2, 0), payload(0, b"xyz"), end(3, sha256(b"xyz"))];
+        first.into_iter().chain(second).collect::<Vec<_>>()
+    };
+    let (directory, spec) = in_directory();
+    write(&spec, Sessions::Once, items());
+    assert_eq!(fs::read(directory.path().join("out")).unwrap(), b"xyz");
+    let (directory, spec) = in_directory();
+    write(&spec, Sessions::Follow, items());
+    assert_eq!(names(&directory), ["out.2", "out.part"]);
+    assert_eq!(fs::read(directory.path().join("out.2")).unwrap(), b"xyz");
+}
+
+#[test]
+fn a_player_gets_bytes_in_datagrams_of_one_size() {
+    let player = UdpSocket::bind("127.0.0.1:0").unwrap();
+    player.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let address = format!("udp://{}?pkt_size=4", player.local_addr().unwrap());
+    let spec: OutputSpec = address.parse().unwrap();
+    let items = vec![session(1, 0), payload(0, b"abcdef"), payload(1, b"ghi"), end(9, None)];
+    let progress = write(&spec, Sessions::Follow, items);
+    assert_eq!(progress.bytes, 9);
+    let mut buf = [0; 100];
+    for expected in [b"abcd".as_slice(), b"efgh", b"i"] {
+        let len = player.recv(&mut buf).unwrap();
+        assert_eq!(&buf[..len], expected);
+    }
+}
+
+#[test]
+fn a_full_ring_holds_back_and_wakes_when_there_is_room() {
+    let (poller, clock) = (Poller::new().unwrap(), Clock::start());
+    let ring = Ring::new(1_000, poller.waker());
+    ring.push(&mut vec![payload(0, &[0; 2_000])]);
+    assert!(!ring.has_room());
+    let mut items = std::collections::VecDeque::new();
+    assert!(ring.take(&mut items));
+    assert!(!ring.has_room(), "what is being written takes room, too");
+    ring.release(items.iter().map(ring::cost).sum());
+    let mut events = Events::with_capacity(1);
+    poller.wait(&mut events, &clock, Some(proto::Timestamp::from_secs(5))).unwrap();
+    assert!(events.woken());
+    assert!(ring.has_room());
+}
+
+#[test]
+fn a_timely_ring_loses_the_oldest_payload_and_says_which() {
+    let poller = Poller::new().unwrap();
+    let ring = Ring::new(1_000, poller.waker());
+    let mut batch = vec![session(1, 0)];
+    batch.extend((0..10).map(|seq| payload(seq, &[0; 136])));
+    let losses = ring.push_over(&mut batch);
+    assert_eq!(losses, [RingLoss(SeqRange::new(Seq(0), Seq(6)))]);
+    let mut items = std::collections::VecDeque::new();
+    assert!(ring.take(&mut items));
+    assert!(matches!(items.front(), Some(Delivered::Session(_))));
+    assert_eq!(items.len(), 5);
+}
+
+#[test]
+fn an_output_that_fails_says_why_and_how_far_it_came() {
+    let spec = OutputSpec::File("/dev/full".into());
+    let progress = write(&spec, Sessions::Once, vec![session(1, 0), payload(0, b"abc")]);
+    let Some(Stopped::Failed(why)) = progress.stopped else { panic!("{progress:?}") };
+    assert!(why.contains("No space left on device"), "{why}");
+    assert!(why.contains("0 bytes were written"), "{why}");
+}
+
+#[test]
+fn a_slow_output_does_not_hold_up_whoever_hands_over() {
+    let (poller, started) = (Poller::new().unwrap(), Instant::now());
+    let (_reader, writer) = io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let spec = OutputSpec::File(path.into());
+    let output = Output::open(&spec, Sessions::Once, poller.waker()).unwrap();
+    let big: &'static [u8] = Box::leak(vec![0; 1 << 20].into_boxed_slice());
+    for seq in 0..16 {
+        output.push(&mut vec![payload(seq, big)]);
+    }
+    assert!(!output.has_room());
+    assert!(started.elapsed() < Duration::from_secs(5));
+}

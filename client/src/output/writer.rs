@@ -1,0 +1,137 @@
+//! The thread of an output: takes batches out of the ring and writes them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use proto::receiver::Delivered;
+
+use super::ring::{Ring, cost};
+use super::sink::{Sink, SinkError};
+use super::verdict::Verdict;
+use super::{Progress, Stopped};
+
+pub(super) struct Writer {
+    sink: Box<dyn Sink>,
+    ring: Arc<Ring>,
+    progress: Arc<Mutex<Progress>>,
+    verdict: Verdict,
+    /// What was taken out of the ring.
+    items: VecDeque<Delivered>,
+    /// A run of payloads, to be written at once…
+    run: Vec<Bytes>,
+    /// …and what it takes of the ring until it is.
+    run_cost: usize,
+}
+
+impl Writer {
+    pub(super) fn new(
+        sink: Box<dyn Sink>,
+        ring: Arc<Ring>,
+        progress: Arc<Mutex<Progress>>,
+    ) -> Self {
+        Self {
+            sink,
+            ring,
+            progress,
+            verdict: Verdict::new(),
+            items: VecDeque::new(),
+            run: Vec::with_capacity(RUN_LEN),
+            run_cost: 0,
+        }
+    }
+
+    /// Writes until the ring is closed and empty, or the sink takes no more.
+    pub(super) fn run(mut self) {
+        let mut result = Ok(());
+        while result.is_ok() && self.ring.take(&mut self.items) {
+            result = self.write_items();
+        }
+        let closed = self.sink.close();
+        if let Err(error) = result.and(closed) {
+            self.stop(&error);
+        }
+        self.ring.signal();
+    }
+
+    fn write_items(&mut self) -> Result<(), SinkError> {
+        while let Some(item) = self.items.pop_front() {
+            self.run_cost += cost(&item);
+            match item {
+                Delivered::Payload(payload) => {
+                    self.run.push(payload.bytes);
+                    if self.run.len() < RUN_LEN && self.run_cost < RUN_BYTES {
+                        continue;
+                    }
+                    self.write_run()?;
+                }
+                mark @ (Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_)) => {
+                    self.write_run()?;
+                    self.mark(&mark)?;
+                }
+            }
+        }
+        self.write_run()
+    }
+
+    fn write_run(&mut self) -> Result<(), SinkError> {
+        let mut written = 0;
+        let result = self.sink.write(&self.run, &mut written);
+        if result.is_ok() {
+            self.verdict.add(&self.run);
+        }
+        self.run.clear();
+        self.progress(|progress| progress.bytes += written);
+        self.ring.release(std::mem::take(&mut self.run_cost));
+        result
+    }
+
+    /// Takes what is not payload.
+    fn mark(&mut self, item: &Delivered) -> Result<(), SinkError> {
+        match item {
+            Delivered::Payload(_) => {}
+            Delivered::Session(session) => {
+                self.sink.begin(session)?;
+                self.verdict.begin(session);
+            }
+            Delivered::Gap(gap) => self.verdict.lose(gap.range.len()),
+            Delivered::End(ending) => {
+                let finished = self.verdict.end(ending);
+                self.sink.end(finished.is_whole())?;
+                if let Some(flaw) = &finished.flaw {
+                    tracing::warn!(output = self.sink.place(), %flaw, "not the whole stream");
+                }
+                self.progress(|progress| {
+                    progress.sessions += 1;
+                    progress.finished = Some(finished);
+                });
+                self.ring.signal();
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&self, error: &SinkError) {
+        let stopped = match error {
+            SinkError::ReaderGone => Stopped::ReaderGone,
+            SinkError::Io(error) => {
+                let place = self.sink.place();
+                let bytes = self.progress(|progress| progress.bytes);
+                Stopped::Failed(format!(
+                    "cannot write {place}: {error}; {bytes} bytes were written and are kept"
+                ))
+            }
+        };
+        self.progress(|progress| progress.stopped = Some(stopped));
+    }
+
+    fn progress<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Payloads of one call to the system: as many as it takes at most.
+const RUN_LEN: usize = 1_024;
+
+/// Room is given back at least this often.
+const RUN_BYTES: usize = 512 * 1024;

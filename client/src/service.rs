@@ -1,0 +1,124 @@
+//! What is not the data path, on one thread: the control socket and HTTP.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+
+use anyhow::Context;
+use host::http::{self, Answers};
+use host::poller::Waker;
+use host::shutdown::Shutdown;
+
+use crate::config::{Config, ControlConfig};
+use crate::control::listener::{Answering, ControlSocket};
+use crate::metrics;
+use crate::snapshot::Published;
+use crate::subscriber::Command;
+
+/// Sockets that are open, and nobody serves yet.
+pub(crate) struct Service {
+    control: Option<ControlSocket>,
+    http: Option<(TcpListener, Answers)>,
+    answering: Answering,
+}
+
+/// The thread that serves.
+pub(crate) struct Running {
+    thread: Option<JoinHandle<()>>,
+    end: Shutdown,
+}
+
+impl Service {
+    /// Opens what `config` names, so that what is in use is found before anything is joined.
+    pub(crate) fn open(
+        config: &Config,
+        published: &Arc<Published>,
+        commands: Sender<Command>,
+        waker: Waker,
+    ) -> anyhow::Result<Self> {
+        let answering = Answering {
+            defaults: config.defaults.clone(),
+            is_stdout_taken: config.json,
+            published: Arc::clone(published),
+            commands,
+            waker,
+        };
+        Ok(Self { control: open_control(config)?, http: open_http(config, published)?, answering })
+    }
+
+    /// Serves from now on.
+    pub(crate) fn start(self) -> io::Result<Running> {
+        let end = Shutdown::new();
+        if self.control.is_none() && self.http.is_none() {
+            return Ok(Running { thread: None, end });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let ending = end.clone();
+        let thread = thread::Builder::new()
+            .name("service".to_owned())
+            .spawn(move || runtime.block_on(self.serve(&ending)))?;
+        Ok(Running { thread: Some(thread), end })
+    }
+
+    async fn serve(self, end: &Shutdown) {
+        let Self { control, http, answering } = self;
+        let control = async {
+            if let Some(control) = control
+                && let Err(error) = control.serve(answering, end.requested()).await
+            {
+                tracing::warn!(%error, "nothing can be joined or left any longer");
+            }
+        };
+        let http = async {
+            if let Some((listener, answers)) = http
+                && let Err(error) = http::serve(listener, answers, end.requested()).await
+            {
+                tracing::warn!(%error, "metrics are not served any longer");
+            }
+        };
+        tokio::join!(control, http);
+    }
+}
+
+impl Running {
+    /// Ends it, and waits until the control socket's path is gone.
+    pub(crate) fn end(self) {
+        self.end.request();
+        if let Some(thread) = self.thread
+            && thread.join().is_err()
+        {
+            tracing::debug!("the service thread ended unexpectedly");
+        }
+    }
+}
+
+fn open_control(config: &Config) -> anyhow::Result<Option<ControlSocket>> {
+    let Some(control) = &config.control else { return Ok(None) };
+    match ControlSocket::open(control) {
+        Ok(socket) => Ok(Some(socket)),
+        // Nobody asked for it by name: a machine without a runtime directory goes without.
+        Err(error) if *control == ControlConfig::Process => {
+            tracing::warn!(%error, "no control socket: nothing can be joined or left at run time");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("the control socket cannot be opened"),
+    }
+}
+
+fn open_http(
+    config: &Config,
+    published: &Arc<Published>,
+) -> anyhow::Result<Option<(TcpListener, Answers)>> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    if address.is_open() {
+        tracing::warn!(%address, "anyone who reaches this address may read the metrics");
+    }
+    let registries = metrics::register(Arc::clone(published)).context("metrics")?;
+    let ready = Arc::clone(published);
+    let answers = Answers::new(move || registries.gather(), move || ready.is_ready());
+    let listener = http::bind(address)?;
+    tracing::info!(address = %listener.local_addr()?, "serving metrics");
+    Ok(Some((listener, answers)))
+}

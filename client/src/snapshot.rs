@@ -1,0 +1,153 @@
+//! What the receive thread tells others: copied now and then, behind a lock that it rarely takes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::figures::Figures;
+use crate::tally::Tally;
+
+/// One subscription, as it was a moment ago.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    /// The endpoint.
+    pub(crate) group: String,
+    /// The interface's name.
+    pub(crate) interface: String,
+    /// The output.
+    pub(crate) output: String,
+    /// The stream's name, once a session was heard.
+    pub(crate) stream: Option<String>,
+    /// The session, once one was heard.
+    pub(crate) session: Option<String>,
+    /// Whether the interface is there.
+    pub(crate) is_joined: bool,
+    /// What was counted.
+    pub(crate) tally: Tally,
+}
+
+/// What is told to those who ask over the control socket.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) group: String,
+    pub(crate) interface: String,
+    pub(crate) output: String,
+    pub(crate) stream: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) joined: bool,
+    pub(crate) received_bytes: u64,
+    pub(crate) delivered_bytes: u64,
+    pub(crate) lost_packets: u64,
+    pub(crate) repaired_packets: u64,
+    pub(crate) kernel_drops: u64,
+}
+
+/// What others may read at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    streams: Mutex<Streams>,
+    joins: AtomicU64,
+    leaves: AtomicU64,
+    foreign_feedback: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    open: Vec<Snapshot>,
+    /// What those that ended had counted, by stream: counters never fall.
+    retired: BTreeMap<String, Figures>,
+}
+
+impl Published {
+    /// Replaces what is told of those that are open.
+    pub(crate) fn set(&self, open: Vec<Snapshot>) {
+        self.lock().open = open;
+    }
+
+    /// A subscription ended; only its figures are kept.
+    pub(crate) fn retire(&self, snapshot: &Snapshot) {
+        let mut streams = self.lock();
+        streams.open.retain(|other| other.group != snapshot.group);
+        let retired = streams.retired.entry(snapshot.label().to_owned()).or_default();
+        retired.merge(&Figures::of(&snapshot.tally));
+    }
+
+    /// Those that are open.
+    pub(crate) fn streams(&self) -> Vec<Snapshot> {
+        self.lock().open.clone()
+    }
+
+    /// The figures of those that are open and those that were, by stream.
+    pub(crate) fn figures(&self) -> BTreeMap<String, Figures> {
+        let streams = self.lock();
+        let mut figures = streams.retired.clone();
+        for snapshot in &streams.open {
+            let of_stream = figures.entry(snapshot.label().to_owned()).or_default();
+            of_stream.merge(&Figures::of(&snapshot.tally));
+        }
+        figures
+    }
+
+    pub(crate) fn status(&self) -> Vec<Status> {
+        self.lock().open.iter().map(Snapshot::status).collect()
+    }
+
+    /// Whether every group is joined.
+    pub(crate) fn is_ready(&self) -> bool {
+        let streams = self.lock();
+        !streams.open.is_empty() && streams.open.iter().all(|stream| stream.is_joined)
+    }
+
+    pub(crate) fn on_join(&self) {
+        self.joins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn on_leave(&self) {
+        self.leaves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn on_foreign_feedback(&self) {
+        self.foreign_feedback.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn joins(&self) -> u64 {
+        self.joins.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn leaves(&self) -> u64 {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn foreign_feedback(&self) -> u64 {
+        self.foreign_feedback.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot {
+    /// What metrics call the stream.
+    fn label(&self) -> &str {
+        self.stream.as_deref().unwrap_or("unknown")
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            group: self.group.clone(),
+            interface: self.interface.clone(),
+            output: self.output.clone(),
+            stream: self.stream.clone(),
+            session: self.session.clone(),
+            joined: self.is_joined,
+            received_bytes: self.tally.received_bytes,
+            delivered_bytes: self.tally.bytes_written,
+            lost_packets: self.tally.packets_lost(),
+            repaired_packets: self.tally.stats.packets_repaired,
+            kernel_drops: self.tally.kernel_drops,
+        }
+    }
+}

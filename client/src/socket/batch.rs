@@ -1,0 +1,71 @@
+//! Datagrams as the kernel hands them over: many at once, several in one buffer.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use socket2::Socket;
+
+/// Buffers for one call to the kernel, used again for the next.
+pub(crate) struct Batch {
+    slab: Vec<u8>,
+    metas: [RecvMeta; BATCH_SIZE],
+    filled: usize,
+}
+
+/// One datagram of a batch.
+#[derive(Debug)]
+pub(crate) struct Received<'a> {
+    /// Its bytes, to be changed in place.
+    pub(crate) bytes: &'a mut [u8],
+    /// Who sent it.
+    pub(crate) from: SocketAddr,
+    /// The address it was sent to.
+    pub(crate) to: Option<IpAddr>,
+    /// The interface it came in by.
+    pub(crate) interface: Option<u32>,
+}
+
+impl Batch {
+    /// Buffers for the largest batch there is.
+    pub(crate) fn new() -> Self {
+        Self {
+            slab: vec![0; BUFFER_LEN * BATCH_SIZE],
+            metas: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+        }
+    }
+
+    /// Fills it from a socket that was said to be readable.
+    pub(super) fn receive(&mut self, socket: &Socket, state: &UdpSocketState) -> io::Result<()> {
+        self.filled = 0;
+        let mut buffers = self.slab.chunks_exact_mut(BUFFER_LEN).map(IoSliceMut::new);
+        // The iterator has as many chunks as the array has places.
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+        self.filled = state.recv(UdpSockRef::from(socket), &mut buffers, &mut self.metas)?;
+        Ok(())
+    }
+
+    /// Whether the kernel filled every buffer, so that there may be more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled >= BATCH_SIZE
+    }
+
+    /// Each datagram, in the order of arrival; a buffer that holds several is cut at its stride.
+    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = Received<'_>> {
+        let buffers = self.slab.chunks_exact_mut(BUFFER_LEN).zip(&self.metas).take(self.filled);
+        buffers.flat_map(|(buffer, meta)| {
+            let filled = buffer.get_mut(..meta.len).unwrap_or_default();
+            filled.chunks_mut(meta.stride.max(1)).map(|bytes| Received {
+                bytes,
+                from: meta.addr,
+                to: meta.dst_ip,
+                interface: meta.interface_index,
+            })
+        })
+    }
+}
+
+/// The longest that UDP gives, and what the kernel merges at most.
+const BUFFER_LEN: usize = 65_536;

@@ -1,0 +1,67 @@
+//! What a subscriber says, and what it is answered: unicast, apart from the group.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use host::interface::{Family, Interface};
+use quinn_udp::{UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::Batch;
+
+/// A socket for all that is sent, and for cookies, unicast repairs and catch-up.
+#[derive(Debug)]
+pub(crate) struct FeedbackSocket {
+    socket: Socket,
+    state: UdpSocketState,
+}
+
+impl FeedbackSocket {
+    /// A socket with a port of its own.
+    ///
+    /// IPv4 takes the interface's address, so that answers come the way that the group comes.
+    /// IPv6 leaves it to the kernel: which address fits depends on how far the publisher is.
+    pub(crate) fn open(family: Family, interface: &Interface) -> io::Result<Self> {
+        let (domain, address) = match family {
+            Family::V4 => (Domain::IPV4, interface.address(family)),
+            Family::V6 => (Domain::IPV6, None),
+        };
+        let any = match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        match family {
+            Family::V4 => socket.set_multicast_all_v4(false)?,
+            Family::V6 => {
+                socket.set_only_v6(true)?;
+                socket.set_multicast_all_v6(false)?;
+            }
+        }
+        // Catch-up comes in bursts. What the kernel grants of it will do.
+        socket.set_recv_buffer_size(BUFFER_LEN)?;
+        socket.bind(&SocketAddr::new(address.unwrap_or(any), 0).into())?;
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        Ok(Self { socket, state })
+    }
+
+    /// Receives what is there, at most one batch; an error of kind `WouldBlock` says nothing is.
+    pub(crate) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+        batch.receive(&self.socket, &self.state)
+    }
+
+    /// Sends one datagram. Feedback is sent again if it is lost, so an error is only counted.
+    pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.socket.send_to(datagram, &to.into()).map(|_| ())
+    }
+}
+
+impl AsFd for FeedbackSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Room for a second of catch-up at 16 Mbit/s.
+const BUFFER_LEN: usize = 2 * 1024 * 1024;

@@ -1,0 +1,334 @@
+//! The receive thread: one thread owns all sockets and receivers.
+//!
+//! Sockets become readable, time passes, others join and leave: each is a turn. A turn reads what
+//! came, lets the receivers do what is due, sends what they say, and hands on what is in order. It
+//! never waits for an output.
+
+mod commands;
+mod deadlines;
+mod feedback;
+mod links;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver as Commands;
+use std::time::Duration;
+
+use anyhow::Context;
+use host::clock::Clock;
+use host::poller::{Events, Interest, Poller, Token};
+use host::shutdown::Shutdown;
+use proto::wire::ByeReason;
+use proto::{ByteCount, Timestamp};
+
+use crate::output::{OutputSpec, Sessions};
+use crate::progress::ProgressLine;
+use crate::record::{Record, Records};
+use crate::snapshot::Published;
+use crate::socket::{Batch, Buffer};
+use crate::subscription::{Prepared, SubscribeError, Subscription};
+use crate::summary::{Ended, StreamSummary, Summary};
+pub(crate) use commands::{Answer, Command};
+use deadlines::Deadlines;
+use feedback::FeedbackSockets;
+use links::Links;
+
+/// All that the receive thread owns.
+pub(crate) struct Subscriber {
+    clock: Clock,
+    poller: Poller,
+    events: Events,
+    batch: Batch,
+    subscriptions: BTreeMap<u32, Subscription>,
+    next_id: u32,
+    /// Those that something happened to in this turn.
+    touched: BTreeSet<u32>,
+    deadlines: Deadlines,
+    feedback: FeedbackSockets,
+    links: Links,
+    commands: Commands<Command>,
+    shutdown: Shutdown,
+    /// When all is left.
+    leave_at: Option<Timestamp>,
+    /// Left, with an output that is still writing.
+    closing: Vec<(Subscription, Ended)>,
+    /// When the outputs have had time enough.
+    give_up_at: Option<Timestamp>,
+    /// The limit of the receive buffer is the same for all, and so is the remedy.
+    is_clamp_told: bool,
+    /// The last one was told to leave: others may be joined.
+    is_waiting: bool,
+    streams: Vec<StreamSummary>,
+    records: Records,
+    progress: ProgressLine,
+    published: Arc<Published>,
+    publish_at: Timestamp,
+    progress_at: Timestamp,
+    is_news: bool,
+}
+
+/// What a [`Subscriber`] is made of.
+pub(crate) struct Parts {
+    pub(crate) clock: Clock,
+    pub(crate) poller: Poller,
+    pub(crate) commands: Commands<Command>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) records: Records,
+    pub(crate) progress: ProgressLine,
+    pub(crate) published: Arc<Published>,
+    pub(crate) run_for: Option<Duration>,
+}
+
+impl Subscriber {
+    /// Joins everything in `prepared`, or nothing.
+    pub(crate) fn new(parts: Parts, prepared: Vec<Prepared>) -> anyhow::Result<Self> {
+        let now = parts.clock.now();
+        let links = Links::watch(&parts.poller).context("interfaces cannot be watched")?;
+        let mut subscriber = Self {
+            events: Events::with_capacity(EVENTS),
+            batch: Batch::new(),
+            subscriptions: BTreeMap::new(),
+            next_id: 0,
+            touched: BTreeSet::new(),
+            deadlines: Deadlines::default(),
+            feedback: FeedbackSockets::default(),
+            links,
+            leave_at: parts.run_for.map(|run_for| now.after(run_for)),
+            closing: Vec::new(),
+            give_up_at: None,
+            is_clamp_told: false,
+            is_waiting: false,
+            streams: Vec::new(),
+            publish_at: now,
+            progress_at: now.after(PROGRESS_INTERVAL),
+            is_news: true,
+            clock: parts.clock,
+            poller: parts.poller,
+            commands: parts.commands,
+            shutdown: parts.shutdown,
+            records: parts.records,
+            progress: parts.progress,
+            published: parts.published,
+        };
+        for prepared in prepared {
+            subscriber.join(prepared, now)?;
+        }
+        Ok(subscriber)
+    }
+
+    /// Runs until nothing is left to receive.
+    pub(crate) fn run(mut self) -> anyhow::Result<Summary> {
+        loop {
+            let now = self.clock.now();
+            self.turn(now);
+            if self.is_done(now) {
+                break;
+            }
+            let deadline = self.deadline();
+            let waited = self.poller.wait(&mut self.events, &self.clock, Some(deadline));
+            waited.context("the sockets cannot be waited for")?;
+            self.read_ready();
+        }
+        Ok(self.finish())
+    }
+
+    fn turn(&mut self, now: Timestamp) {
+        self.take_commands(now);
+        self.look_at_links(now);
+        if self.shutdown.is_requested() {
+            self.leave_all(&Ended::Interrupted, now);
+        } else if self.leave_at.is_some_and(|at| at <= now) {
+            self.leave_all(&Ended::TimeUp, now);
+        }
+        let due: BTreeSet<u32> = self.deadlines.take_due(now).collect();
+        let touched = std::mem::take(&mut self.touched);
+        for id in due.union(&touched) {
+            self.serve(*id, now);
+        }
+        self.reap(now);
+        self.publish(now);
+    }
+
+    fn serve(&mut self, id: u32, now: Timestamp) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
+        self.is_news = true;
+        let Some(feedback) = self.feedback.of(subscription) else { return };
+        match subscription.turn(now, feedback, &self.records) {
+            None => self.deadlines.set(id, subscription.deadline()),
+            Some(ended) => self.leave(id, ended, now),
+        }
+    }
+
+    fn join(&mut self, prepared: Prepared, now: Timestamp) -> Result<(), SubscribeError> {
+        if self.subscriptions.values().any(|other| prepared.is_for(other)) {
+            return Err(SubscribeError::Twice(prepared.group()));
+        }
+        let subscription = Subscription::join(prepared, &self.records, now)?;
+        let id = self.next_id;
+        self.next_id += 1;
+        let failed = SubscribeError::Feedback;
+        self.feedback.add(&subscription, &self.poller).map_err(failed)?;
+        if let Some(socket) = subscription.socket() {
+            self.is_clamp_told |= !self.is_clamp_told && warn_if_clamped(socket.buffer());
+            self.poller.add(socket, group_token(id), Interest::Read).map_err(failed)?;
+        }
+        self.deadlines.set(id, subscription.deadline());
+        self.subscriptions.insert(id, subscription);
+        self.published.on_join();
+        self.is_waiting = false;
+        self.is_news = true;
+        Ok(())
+    }
+
+    fn leave(&mut self, id: u32, ended: Ended, now: Timestamp) {
+        let Some(mut subscription) = self.subscriptions.remove(&id) else { return };
+        self.deadlines.remove(id);
+        if let Some(feedback) = self.feedback.of(&subscription) {
+            subscription.leave(bye_reason(&ended), now, feedback);
+        }
+        let ended = told(&subscription, ended);
+        let group = subscription.group();
+        tracing::info!(group, reason = %ended, "left");
+        self.records.write(&Record::Left { group, reason: ended.word() });
+        self.published.on_leave();
+        self.is_waiting = ended == Ended::Left;
+        self.is_news = true;
+        self.closing.push((subscription, ended));
+    }
+
+    fn leave_all(&mut self, ended: &Ended, now: Timestamp) {
+        let ids: Vec<u32> = self.subscriptions.keys().copied().collect();
+        for id in ids {
+            self.leave(id, ended.clone(), now);
+        }
+        self.is_waiting = false;
+        self.give_up_at.get_or_insert(now.after(OUTPUT_PATIENCE));
+    }
+
+    /// Takes account of those that have said good-bye and whose output has written all.
+    fn reap(&mut self, now: Timestamp) {
+        let (done, closing) = std::mem::take(&mut self.closing)
+            .into_iter()
+            .partition(|(subscription, _)| subscription.is_done());
+        self.closing = closing;
+        for (subscription, ended) in done {
+            self.retire(subscription, ended);
+        }
+        for (subscription, _) in &mut self.closing {
+            if let Some(feedback) = self.feedback.of(subscription) {
+                subscription.say_goodbye(now, feedback);
+            }
+        }
+    }
+
+    fn retire(&mut self, subscription: Subscription, ended: Ended) {
+        self.published.retire(&subscription.snapshot());
+        self.streams.push(subscription.into_summary(ended));
+        self.is_news = true;
+    }
+
+    fn is_done(&self, now: Timestamp) -> bool {
+        let is_late = self.give_up_at.is_some_and(|at| at <= now);
+        let is_empty = self.closing.is_empty() || is_late;
+        self.subscriptions.is_empty() && is_empty && !self.is_waiting
+    }
+
+    fn publish(&mut self, now: Timestamp) {
+        if self.is_news && self.publish_at <= now {
+            let open = self.subscriptions.values().chain(self.closing.iter().map(|(it, _)| it));
+            self.published.set(open.map(Subscription::snapshot).collect());
+            self.publish_at = now.after(PUBLISH_INTERVAL);
+            self.is_news = false;
+        }
+        if self.reports_progress() && self.progress_at <= now {
+            self.progress_at = now.after(PROGRESS_INTERVAL);
+            for subscription in self.subscriptions.values() {
+                subscription.record_progress(&self.records);
+            }
+            self.progress.draw(&self.published.streams());
+        }
+    }
+
+    fn reports_progress(&self) -> bool {
+        self.records.is_wanted() || self.progress.is_shown()
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let mut deadline = self.deadlines.next().min(self.links.deadline());
+        for at in [self.leave_at, self.give_up_at].into_iter().flatten() {
+            deadline = deadline.min(at);
+        }
+        if self.is_news {
+            deadline = deadline.min(self.publish_at);
+        }
+        if self.reports_progress() {
+            deadline = deadline.min(self.progress_at);
+        }
+        if !self.closing.is_empty() {
+            deadline = deadline.min(self.clock.now().after(REAP_INTERVAL));
+        }
+        deadline
+    }
+
+    fn finish(mut self) -> Summary {
+        for (subscription, _) in std::mem::take(&mut self.closing) {
+            let why = "its reader did not take what was left in time".to_owned();
+            self.streams.push(subscription.abandon(Ended::Failed(why)));
+        }
+        self.progress.clear();
+        self.streams.sort_by(|a, b| a.group.cmp(&b.group));
+        let summary = Summary { streams: self.streams };
+        self.records.finish(&summary);
+        summary
+    }
+}
+
+/// A file that was to be whole and is not is no success, however politely it was interrupted.
+fn told(subscription: &Subscription, ended: Ended) -> Ended {
+    let config = subscription.config();
+    let is_file = matches!(config.output, OutputSpec::File(_));
+    if ended == Ended::Interrupted && is_file && config.sessions == Sessions::Once {
+        return Ended::Flawed("told to end before the stream did".to_owned());
+    }
+    ended
+}
+
+fn bye_reason(ended: &Ended) -> ByeReason {
+    match ended {
+        Ended::Complete | Ended::Flawed(_) => ByeReason::Done,
+        Ended::Left | Ended::TimeUp | Ended::Interrupted | Ended::ReaderGone => ByeReason::Left,
+        Ended::Silent | Ended::Failed(_) => ByeReason::Failed,
+    }
+}
+
+/// True if there was something to warn of.
+fn warn_if_clamped(buffer: Buffer) -> bool {
+    let Some(remedy) = buffer.remedy() else { return false };
+    tracing::warn!(
+        wanted = %buffer.wanted,
+        granted = %ByteCount(buffer.granted.0 / 2),
+        "the kernel limits receive buffers, so that a burst may be lost: {remedy}"
+    );
+    true
+}
+
+/// Even numbers are groups, odd ones feedback sockets.
+fn group_token(id: u32) -> Token {
+    Token(id.wrapping_mul(2))
+}
+
+/// More are told by the next wait.
+const EVENTS: usize = 64;
+
+/// How old a figure that someone asks for may be.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often progress is told.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long an output may take for what is left when all is over.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is seen whether an output's thread has ended and good-bye is to be said again.
+const REAP_INTERVAL: Duration = Duration::from_millis(5);

@@ -1,0 +1,68 @@
+//! Which subscription is due when.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto::Timestamp;
+
+/// One deadline for each subscription: setting one again moves it.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    in_order: BTreeSet<(Timestamp, u32)>,
+    of: BTreeMap<u32, Timestamp>,
+}
+
+impl Deadlines {
+    /// Moves the deadline of `id`.
+    pub(super) fn set(&mut self, id: u32, at: Timestamp) {
+        let before = self.of.insert(id, at);
+        if before == Some(at) && self.in_order.contains(&(at, id)) {
+            return;
+        }
+        if let Some(before) = before {
+            self.in_order.remove(&(before, id));
+        }
+        self.in_order.insert((at, id));
+    }
+
+    /// Forgets `id`.
+    pub(super) fn remove(&mut self, id: u32) {
+        if let Some(at) = self.of.remove(&id) {
+            self.in_order.remove(&(at, id));
+        }
+    }
+
+    /// The first one.
+    pub(super) fn next(&self) -> Timestamp {
+        self.in_order.first().map_or(Timestamp::NEVER, |(at, _)| *at)
+    }
+
+    /// Those that are due; each has no deadline until one is set again.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> impl Iterator<Item = u32> {
+        let later = self.in_order.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
+        let due = std::mem::replace(&mut self.in_order, later);
+        for (_, id) in &due {
+            self.of.remove(id);
+        }
+        due.into_iter().map(|(_, id)| id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_due_once_at_its_last_deadline() {
+        let mut deadlines = Deadlines::default();
+        deadlines.set(1, Timestamp(10));
+        deadlines.set(2, Timestamp(20));
+        deadlines.set(1, Timestamp(30));
+        deadlines.set(3, Timestamp(20));
+        assert_eq!(deadlines.next(), Timestamp(20));
+        assert_eq!(deadlines.take_due(Timestamp(20)).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(deadlines.next(), Timestamp(30));
+        deadlines.remove(1);
+        assert_eq!(deadlines.next(), Timestamp::NEVER);
+        assert_eq!(deadlines.take_due(Timestamp::NEVER).count(), 0);
+    }
+}

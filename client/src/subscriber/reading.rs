@@ -1,0 +1,104 @@
+//! From the sockets to the receivers.
+
+use std::io;
+
+use host::poller::Token;
+use proto::SessionId;
+use proto::receiver::Via;
+use proto::wire::decode_header;
+
+use super::Subscriber;
+use super::links::LINKS;
+
+impl Subscriber {
+    /// Reads what became ready.
+    pub(super) fn read_ready(&mut self) {
+        if self.events.woken() {
+            // An output made room, ended or failed: it does not say which.
+            self.touched.extend(self.subscriptions.keys());
+        }
+        let ready: Vec<Token> = self.events.iter().map(|event| event.token).collect();
+        for token in ready {
+            match token {
+                LINKS => self.links.on_change(),
+                Token(number) if number % 2 == 0 => self.read_group(number / 2),
+                token => self.read_feedback(token),
+            }
+        }
+    }
+
+    fn read_group(&mut self, id: u32) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
+        self.touched.insert(id);
+        for _ in 0..BATCHES_LIMIT {
+            let Some(socket) = subscription.socket() else { return };
+            let received = socket.receive(&mut self.batch);
+            // The drops come first: what is missing in the batch may be explained by them.
+            subscription.read_drops();
+            if let Err(error) = received {
+                trace_error(&error);
+                return;
+            }
+            let now = self.clock.now();
+            for datagram in self.batch.datagrams() {
+                if !subscription.is_foreign(datagram.to, datagram.interface) {
+                    subscription.take(datagram.bytes, Via::Group, datagram.from, now);
+                }
+            }
+            if !self.batch.is_full() {
+                return;
+            }
+        }
+    }
+
+    fn read_feedback(&mut self, token: Token) {
+        for _ in 0..BATCHES_LIMIT {
+            let Some(socket) = self.feedback.by_token(token) else { return };
+            if let Err(error) = socket.receive(&mut self.batch) {
+                trace_error(&error);
+                return;
+            }
+            self.hand_out();
+            if !self.batch.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// Gives each datagram to the subscriptions that follow its session.
+    fn hand_out(&mut self) {
+        let now = self.clock.now();
+        let is_only = self.subscriptions.len() == 1;
+        for datagram in self.batch.datagrams() {
+            let session = decode_header(datagram.bytes).map(|(header, _)| header.session).ok();
+            let mut is_wanted = false;
+            for (id, subscription) in &mut self.subscriptions {
+                // Where there is only one, it counts what is foreign to it.
+                if is_only || follows(subscription.session(), session) {
+                    // Opened in place: the next one needs it as it came.
+                    let mut copy = datagram.bytes.to_vec();
+                    subscription.take(&mut copy, Via::Feedback, datagram.from, now);
+                    self.touched.insert(*id);
+                    is_wanted = true;
+                }
+            }
+            if !is_wanted {
+                self.published.on_foreign_feedback();
+            }
+        }
+    }
+}
+
+fn follows(followed: Option<SessionId>, session: Option<SessionId>) -> bool {
+    followed.is_some() && followed == session
+}
+
+fn trace_error(error: &io::Error) {
+    // An interface that went says so here, and by netlink.
+    if error.kind() != io::ErrorKind::WouldBlock {
+        tracing::debug!(%error, "a socket could not be read");
+    }
+}
+
+/// Then the other sockets have their turn.
+const BATCHES_LIMIT: usize = 4;

@@ -1,0 +1,343 @@
+//! One group that is subscribed to: its socket, its receiver, its output.
+
+mod account;
+mod deliver;
+mod link;
+mod narrate;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use host::clock::Clock;
+use host::interface::{Family, Interface, InterfaceError, InvalidInterface, choose};
+use host::poller::Waker;
+use proto::receiver::{Delivered, SessionInfo, Via};
+use proto::wire::ByeReason;
+use proto::{Receiver, ReceiverConfig, SessionId, SubscriberId, Timestamp};
+
+use crate::chance;
+use crate::config::SubscriptionConfig;
+use crate::impair::Impairment;
+use crate::output::{Output, OutputError};
+use crate::record::{Record, Records};
+use crate::socket::feedback::FeedbackSocket;
+use crate::socket::{GroupSocket, SocketError};
+use crate::summary::Ended;
+use crate::tally::{MissingList, Tally};
+
+/// A group that is subscribed to.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    config: SubscriptionConfig,
+    /// The endpoint, as a person writes it.
+    group: String,
+    interface: Interface,
+    /// None while the interface is down.
+    socket: Option<GroupSocket>,
+    /// Drops of sockets that are closed.
+    drops_before: u64,
+    receiver: Receiver,
+    output: Output,
+    impairment: Option<Impairment<Held>>,
+    held_since: Option<Timestamp>,
+    /// What goes to the output next.
+    batch: Vec<Delivered>,
+    session: Option<SessionInfo>,
+    is_timely: bool,
+    /// The session's end was handed out, and no other is wanted.
+    is_over: bool,
+    /// Sessions whose end the output has written, as far as it was told.
+    sessions_written: u64,
+    flaw: Option<String>,
+    missing: MissingList,
+    joined_at: Timestamp,
+    /// When the next notice is due that nothing is heard.
+    notice_at: Timestamp,
+    silent_since: Option<Timestamp>,
+    tally: Tally,
+}
+
+/// Everything that a subscription needs and that may take a while to get.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    config: SubscriptionConfig,
+    interface: Interface,
+    output: Output,
+}
+
+/// Why there is no subscription.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubscribeError {
+    #[error(transparent)]
+    Spec(#[from] InvalidInterface),
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("no socket for feedback: {0}")]
+    Feedback(io::Error),
+    #[error("{0} is subscribed to already")]
+    Twice(String),
+}
+
+/// A datagram that impairment may hold back.
+#[derive(Clone, Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    via: Via,
+    from: SocketAddr,
+}
+
+impl Prepared {
+    /// Finds the interface and opens the output; joins nothing.
+    pub(crate) fn new(config: SubscriptionConfig, waker: Waker) -> Result<Self, SubscribeError> {
+        let spec = config.interface()?;
+        let interface = choose(spec.as_ref(), Family::of(config.group.address))?;
+        if interface.loopback && spec.is_none() {
+            tracing::warn!(
+                "only the loopback interface is up: nothing that other hosts send is heard"
+            );
+        }
+        let output = Output::open(&config.output, config.sessions, waker)?;
+        Ok(Self { config, interface, output })
+    }
+
+    /// Whether it is for the same group as `subscription`.
+    pub(crate) fn is_for(&self, subscription: &Subscription) -> bool {
+        self.config.group == subscription.config.group
+    }
+
+    /// The group, as a person writes it.
+    pub(crate) fn group(&self) -> String {
+        self.config.group.to_string()
+    }
+}
+
+impl Subscription {
+    /// Joins the group.
+    pub(crate) fn join(
+        prepared: Prepared,
+        records: &Records,
+        now: Timestamp,
+    ) -> Result<Self, SubscribeError> {
+        let Prepared { config, interface, output } = prepared;
+        let socket = GroupSocket::open(&config.group, &interface, config.defaults.receive_buffer)?;
+        let group = config.group.to_string();
+        tracing::info!(group, interface = %interface, output = %config.output, "joined");
+        records.write(&Record::Joined {
+            group: &group,
+            interface: &interface.name,
+            output: &config.output.to_string(),
+        });
+        Ok(Self {
+            receiver: Receiver::new(receiver_config(&config, &socket), now),
+            impairment: config.defaults.impair.map(Impairment::new),
+            group,
+            interface,
+            socket: Some(socket),
+            drops_before: 0,
+            output,
+            held_since: None,
+            batch: Vec::new(),
+            session: None,
+            is_timely: false,
+            is_over: false,
+            sessions_written: 0,
+            flaw: None,
+            missing: MissingList::default(),
+            joined_at: now,
+            notice_at: now.after(NOTICE_INTERVAL),
+            silent_since: None,
+            tally: Tally::default(),
+            config,
+        })
+    }
+
+    /// The group, as a person writes it.
+    pub(crate) fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// What was told it.
+    pub(crate) fn config(&self) -> &SubscriptionConfig {
+        &self.config
+    }
+
+    /// The interface that it was joined on.
+    pub(crate) fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    /// The socket, unless the interface is down.
+    pub(crate) fn socket(&self) -> Option<&GroupSocket> {
+        self.socket.as_ref()
+    }
+
+    /// The session that is followed.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.session)
+    }
+
+    /// What was counted, as of now.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        tally.stats = *self.receiver.stats();
+        tally.bytes_written = self.output.progress().bytes;
+        if let Some(impairment) = &self.impairment {
+            tally.impaired = impairment.impaired();
+        }
+        tally
+    }
+
+    /// Takes a datagram that one of the sockets received.
+    pub(crate) fn take(&mut self, bytes: &mut [u8], via: Via, from: SocketAddr, now: Timestamp) {
+        if via == Via::Group {
+            self.tally.on_group_datagram(self.joined_at, now);
+        }
+        let (receiver, received_bytes) = (&mut self.receiver, &mut self.tally.received_bytes);
+        let Some(impairment) = &mut self.impairment else {
+            *received_bytes += bytes.len() as u64;
+            receiver.handle_datagram(bytes, via, from, now);
+            return;
+        };
+        impairment.take(Held { bytes: bytes.to_vec(), via, from }, |mut held| {
+            *received_bytes += held.bytes.len() as u64;
+            receiver.handle_datagram(&mut held.bytes, held.via, held.from, now);
+        });
+        self.held_since = impairment.holds().then_some(now);
+    }
+
+    /// A datagram that is not of this group or interface.
+    pub(crate) fn is_foreign(&mut self, to: Option<std::net::IpAddr>, by: Option<u32>) -> bool {
+        if to.is_some_and(|to| to != self.config.group.address) {
+            self.tally.foreign_group += 1;
+            return true;
+        }
+        if by.is_some_and(|by| by != self.interface.index) {
+            self.tally.foreign_interface += 1;
+            return true;
+        }
+        false
+    }
+
+    /// Reads the kernel's drop counter.
+    pub(crate) fn read_drops(&mut self) {
+        let Some(Ok(drops)) = self.socket.as_ref().map(GroupSocket::kernel_drops) else { return };
+        let total = self.drops_before + drops;
+        if total != self.tally.kernel_drops {
+            self.tally.kernel_drops = total;
+            self.receiver.on_kernel_drops(total);
+        }
+    }
+
+    /// Does all that is due; gives the reason if the subscription is at its end.
+    pub(crate) fn turn(
+        &mut self,
+        now: Timestamp,
+        feedback: &FeedbackSocket,
+        records: &Records,
+    ) -> Option<Ended> {
+        self.release_held(now);
+        if self.receiver.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.receiver.handle_timeout(now);
+        }
+        self.narrate(now, records);
+        self.deliver(now, records);
+        self.transmit(now, feedback);
+        self.notice_silence(now);
+        self.ended(now, records)
+    }
+
+    /// When something is due again.
+    pub(crate) fn deadline(&self) -> Timestamp {
+        let timer = self.receiver.poll_timeout().map(|(due, _)| due);
+        let held = self.held_since.map(|since| since.after(HOLD_LIMIT));
+        let silent =
+            self.silent_since.map(|since| since.after(self.config.defaults.silent_timeout));
+        let notice = self.session.is_none().then_some(self.notice_at);
+        let all = [timer, held, silent, notice];
+        all.into_iter().flatten().min().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// Leaves the group and begins to say good-bye; what the output has yet to write, it writes.
+    pub(crate) fn leave(&mut self, reason: ByeReason, now: Timestamp, feedback: &FeedbackSocket) {
+        self.receiver.leave(reason, now);
+        self.say_goodbye(now, feedback);
+        self.read_drops();
+        // The kernel leaves the group as the socket is closed.
+        self.socket = None;
+        self.output.close();
+    }
+
+    /// Says good-bye once more, if it is time: nobody confirms it.
+    pub(crate) fn say_goodbye(&mut self, now: Timestamp, feedback: &FeedbackSocket) {
+        if self.receiver.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.receiver.handle_timeout(now);
+        }
+        self.transmit(now, feedback);
+    }
+
+    /// Whether good-bye was said often enough, and the output has written all it was given.
+    pub(crate) fn is_done(&self) -> bool {
+        self.receiver.has_left() && self.output.is_finished()
+    }
+
+    fn transmit(&mut self, now: Timestamp, feedback: &FeedbackSocket) {
+        let mut datagram = Vec::new();
+        while let Some(to) = self.receiver.poll_transmit(now, &mut datagram) {
+            if let Err(error) = feedback.send(&datagram, to) {
+                self.tally.send_errors += 1;
+                tracing::debug!(group = self.group, %error, "feedback was not sent");
+            }
+        }
+    }
+
+    fn release_held(&mut self, now: Timestamp) {
+        let is_due = self.held_since.is_some_and(|since| since.after(HOLD_LIMIT) <= now);
+        if let Some(impairment) = self.impairment.as_mut().filter(|_| is_due) {
+            let (receiver, received_bytes) = (&mut self.receiver, &mut self.tally.received_bytes);
+            impairment.flush(|mut held| {
+                *received_bytes += held.bytes.len() as u64;
+                receiver.handle_datagram(&mut held.bytes, held.via, held.from, now);
+            });
+            self.held_since = None;
+        }
+    }
+}
+
+fn receiver_config(config: &SubscriptionConfig, socket: &GroupSocket) -> ReceiverConfig {
+    let defaults = &config.defaults;
+    ReceiverConfig {
+        subscriber: SubscriberId(chance::number()),
+        name: defaults.name.clone(),
+        stream: defaults.stream.clone(),
+        start: config.start,
+        delivery: defaults.delivery,
+        window: defaults.window,
+        socket_buffer: socket.buffer().payload(),
+        mute: false,
+        max_tries: MAX_TRIES,
+        silent_after: SILENT_AFTER.min(defaults.silent_timeout),
+        seed: chance::seed(),
+    }
+}
+
+/// Wall time, for what a person reads.
+pub(crate) fn unix_us() -> u64 {
+    Clock::unix_us()
+}
+
+/// A gap that nobody closed after so many questions stays open.
+const MAX_TRIES: u32 = 32;
+
+/// Four times the longest time between two heartbeats, less than a person's patience.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+/// Nothing is held back for longer, even if nothing follows.
+const HOLD_LIMIT: Duration = Duration::from_millis(10);
+
+/// How often it is said that nothing is heard.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,0 +1,147 @@
+//! From the receiver to the output.
+
+use proto::receiver::{Delivered, Ending, Gap, SessionInfo};
+use proto::{Delivery, SeqRange, Timestamp};
+
+use super::Subscription;
+use crate::output::{Finished, Flaw, Sessions, Stopped};
+use crate::record::{Record, Records};
+use crate::summary::Ended;
+
+impl Subscription {
+    /// Hands on what is in order.
+    ///
+    /// A reliable stream waits in the receive window while the output has no room, and the
+    /// publisher is told by the credit; a timely one goes on, and the oldest of the ring goes.
+    pub(super) fn deliver(&mut self, now: Timestamp, records: &Records) {
+        for _ in 0..BATCHES_LIMIT {
+            let is_held = !self.is_timely && !self.output.has_room();
+            if self.is_over || is_held || !self.pull(now, records) {
+                return;
+            }
+            self.push(records);
+        }
+    }
+
+    /// Fills the batch; false if nothing is in order.
+    fn pull(&mut self, now: Timestamp, records: &Records) -> bool {
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES && !self.is_over {
+            let Some(delivered) = self.receiver.pull(now) else { break };
+            match &delivered {
+                Delivered::Payload(payload) => {
+                    bytes += payload.bytes.len() + 1;
+                    self.tally.delays.add(payload.delay);
+                }
+                Delivered::Session(session) => self.on_session(session, records),
+                Delivered::Gap(gap) => self.on_gap(gap, records),
+                Delivered::End(ending) => self.on_end(ending),
+            }
+            self.batch.push(delivered);
+        }
+        !self.batch.is_empty()
+    }
+
+    fn push(&mut self, records: &Records) {
+        if !self.is_timely {
+            self.output.push(&mut self.batch);
+            return;
+        }
+        for loss in self.output.push_over(&mut self.batch) {
+            self.tally.ring_lost += loss.0.len();
+            self.miss(loss.0, "ring", records);
+        }
+    }
+
+    fn on_session(&mut self, session: &SessionInfo, records: &Records) {
+        self.is_timely = matches!(session.delivery, Delivery::Timely(_));
+        let wanted = self.config.start == proto::config::Start::Oldest;
+        if let Some(missed) = session.missed.filter(|missed| wanted && !missed.is_empty()) {
+            self.miss(missed, "before_join", records);
+        }
+        self.session = Some(session.clone());
+    }
+
+    fn on_gap(&mut self, gap: &Gap, records: &Records) {
+        self.miss(gap.range, gap.cause.name(), records);
+    }
+
+    fn on_end(&mut self, ending: &Ending) {
+        tracing::info!(
+            group = self.group,
+            packets = ending.lead.0,
+            bytes = ending.bytes,
+            lost = ending.lost_packets,
+            aborted = ending.aborted,
+            "the publisher ended the session"
+        );
+        self.is_over = self.config.sessions == Sessions::Once;
+    }
+
+    fn miss(&mut self, range: SeqRange, cause: &'static str, records: &Records) {
+        let (packets, group) = (range.len(), &self.group);
+        // A line for each of a thousand gaps hides every other line.
+        if self.missing.ranges().len() < LOUD_GAPS {
+            tracing::warn!(group, packets = %range, count = packets, cause, "packets are missing");
+        } else {
+            tracing::debug!(group, packets = %range, count = packets, cause, "packets are missing");
+        }
+        self.missing.add(range, cause);
+        let (first, end) = (range.first.0, range.end.0);
+        records.write(&Record::Gap { group, first, end, packets, cause });
+    }
+
+    /// Whether, and why, the subscription is at its end.
+    pub(super) fn ended(&mut self, now: Timestamp, records: &Records) -> Option<Ended> {
+        let progress = self.output.progress();
+        if progress.sessions != self.sessions_written {
+            self.sessions_written = progress.sessions;
+            if let Some(finished) = &progress.finished {
+                self.on_written(finished, records);
+            }
+        }
+        if let Some(stopped) = progress.stopped {
+            return Some(match stopped {
+                Stopped::ReaderGone => Ended::ReaderGone,
+                Stopped::Failed(why) => Ended::Failed(why),
+            });
+        }
+        if self.is_over && self.sessions_written > 0 {
+            return Some(self.flaw.take().map_or(Ended::Complete, Ended::Flawed));
+        }
+        let timeout = self.config.defaults.silent_timeout;
+        let is_silent = self.silent_since.is_some_and(|since| since.after(timeout) <= now);
+        (is_silent && self.config.sessions == Sessions::Once).then_some(Ended::Silent)
+    }
+
+    fn on_written(&mut self, finished: &Finished, records: &Records) {
+        records.write(&Record::Ended {
+            group: &self.group,
+            session: finished.session.to_string(),
+            bytes: finished.bytes,
+            complete: finished.is_whole(),
+            sha256: &hex(&finished.sha256),
+        });
+        let asked_live = self.config.start == proto::config::Start::Live;
+        match &finished.flaw {
+            // Whoever asked for what is live did not ask for what was before.
+            Some(Flaw::BeganLate) if asked_live => {}
+            Some(flaw) => self.flaw = Some(flaw.to_string()),
+            None => {}
+        }
+    }
+}
+
+/// Lower case, two digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Handed over at once: long enough that the lock is nothing, short enough for a small ring.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// One turn must end, so that the socket is read again.
+const BATCHES_LIMIT: usize = 16;
+
+/// Gaps that are a warning each; the others are in the summary.
+const LOUD_GAPS: usize = 20;

@@ -1,0 +1,200 @@
+//! What is counted beside the receiver's own counters, for one subscription.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto::receiver::ReceiverStats;
+use proto::{SeqRange, Timestamp};
+
+use crate::impair::Impaired;
+
+/// Counters of one subscription. Each only grows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// What the receiver counted.
+    pub(crate) stats: ReceiverStats,
+    /// UDP payload that was given to the receiver, in bytes.
+    pub(crate) received_bytes: u64,
+    /// How long payload took to be handed out.
+    pub(crate) delays: Delays,
+    /// Buffers that the kernel dropped, of all sockets this subscription had.
+    pub(crate) kernel_drops: u64,
+    /// Packets that went because the output was too slow.
+    pub(crate) ring_lost: u64,
+    /// Datagrams for another group, which no kernel should hand over.
+    pub(crate) foreign_group: u64,
+    /// Datagrams that came in by another interface.
+    pub(crate) foreign_interface: u64,
+    /// Feedback that the system would not send.
+    pub(crate) send_errors: u64,
+    /// What was done on purpose.
+    pub(crate) impaired: Impaired,
+    /// Joins after the first, by reason.
+    pub(crate) rejoins: BTreeMap<&'static str, u64>,
+    /// From the join to the first datagram of the group.
+    pub(crate) join_to_first: Option<Duration>,
+    /// Bytes written by the output.
+    pub(crate) bytes_written: u64,
+}
+
+/// How long payload took from its first sending until it was handed out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delays {
+    counts: [u64; DELAY_BUCKETS],
+    above: u64,
+    sum: Duration,
+}
+
+/// What is missing of a session, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Which packets.
+    pub range: SeqRange,
+    /// Why, as metrics and logs spell it.
+    pub cause: &'static str,
+}
+
+/// The ranges that are missing, as many as a person may want to read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MissingList {
+    ranges: Vec<Missing>,
+    packets: u64,
+    is_cut: bool,
+}
+
+impl Tally {
+    /// Packets given up, whatever the cause.
+    pub(crate) fn packets_lost(&self) -> u64 {
+        self.stats.packets_lost() + self.ring_lost
+    }
+
+    /// A datagram of the group came.
+    pub(crate) fn on_group_datagram(&mut self, joined_at: Timestamp, now: Timestamp) {
+        self.join_to_first.get_or_insert_with(|| now.since(joined_at));
+    }
+
+    /// The group was joined again.
+    pub(crate) fn on_rejoin(&mut self, reason: &'static str) {
+        *self.rejoins.entry(reason).or_default() += 1;
+    }
+}
+
+impl Delays {
+    /// Counts one.
+    pub(crate) fn add(&mut self, delay: Duration) {
+        let units = delay.as_nanos().saturating_sub(1) / SHORTEST_DELAY.as_nanos();
+        let bucket = units.checked_ilog2().map_or(0, |log2| log2 as usize + 1);
+        match self.counts.get_mut(bucket) {
+            Some(count) => *count += 1,
+            None => self.above += 1,
+        }
+        self.sum += delay;
+    }
+
+    /// Adds what another subscription counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.above += other.above;
+        self.sum += other.sum;
+    }
+
+    /// Upper bounds in seconds, each with its count; then how many lay above, and the sum.
+    pub(crate) fn observations(&self) -> host::metrics::Observations {
+        let mut bound = SHORTEST_DELAY.as_secs_f64();
+        let buckets = self.counts.iter().map(|count| {
+            let bucket = (bound, *count);
+            bound *= 2.0;
+            bucket
+        });
+        host::metrics::Observations {
+            buckets: buckets.collect(),
+            above: self.above,
+            sum: self.sum.as_secs_f64(),
+        }
+    }
+}
+
+impl MissingList {
+    /// Adds packets that are missing.
+    pub(crate) fn add(&mut self, range: SeqRange, cause: &'static str) {
+        self.packets += range.len();
+        if let Some(last) = self.ranges.last_mut()
+            && last.cause == cause
+            && last.range.end == range.first
+        {
+            last.range.end = range.end;
+        } else if self.ranges.len() < MISSING_LIMIT {
+            self.ranges.push(Missing { range, cause });
+        } else {
+            self.is_cut = true;
+        }
+    }
+
+    /// The ranges, in the order they were given up.
+    pub(crate) fn ranges(&self) -> &[Missing] {
+        &self.ranges
+    }
+
+    /// Whether there were more than are listed.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Packets missing in all.
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets
+    }
+}
+
+/// The bound of the first bucket; each next one is twice as long.
+const SHORTEST_DELAY: Duration = Duration::from_micros(50);
+
+/// 50 µs to 1.6 s.
+const DELAY_BUCKETS: usize = 16;
+
+/// Beyond this the list is of no use, and its memory is somebody else's to ask for.
+const MISSING_LIMIT: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::Seq;
+
+    fn bucket_of(delay: Duration) -> Option<usize> {
+        let mut delays = Delays::default();
+        delays.add(delay);
+        delays.counts.iter().position(|count| *count == 1)
+    }
+
+    #[test]
+    fn a_delay_falls_into_the_bucket_whose_bound_it_does_not_exceed() {
+        for (micros, bucket) in [(0, 0), (50, 0), (51, 1), (100, 1), (101, 2), (200, 2), (201, 3)] {
+            assert_eq!(bucket_of(Duration::from_micros(micros)), Some(bucket), "{micros} µs");
+        }
+        assert_eq!(bucket_of(Duration::from_micros(50 << 15)), Some(15));
+        assert_eq!(bucket_of(Duration::from_secs(2)), None);
+    }
+
+    #[test]
+    fn neighbours_with_one_cause_are_one_range() {
+        let mut missing = MissingList::default();
+        missing.add(SeqRange::new(Seq(3), Seq(5)), "deadline");
+        missing.add(SeqRange::new(Seq(5), Seq(6)), "deadline");
+        missing.add(SeqRange::new(Seq(6), Seq(7)), "ring");
+        assert_eq!(missing.ranges().len(), 2);
+        assert_eq!(missing.packets(), 4);
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_says_so() {
+        let mut missing = MissingList::default();
+        for first in 0..2 * MISSING_LIMIT as u64 {
+            missing.add(SeqRange::new(Seq(2 * first), Seq(2 * first + 1)), "deadline");
+        }
+        assert_eq!(missing.ranges().len(), MISSING_LIMIT);
+        assert_eq!(missing.packets(), 2 * MISSING_LIMIT as u64);
+        assert!(missing.is_cut());
+    }
+}
