@@ -1,0 +1,536 @@
+//! A network that exists only in numbers: one [`Sender`], thousands of [`Receiver`]s, virtual time.
+//!
+//! The same seed gives the same run. There is one event for each datagram and class of delay, not
+//! one for each delivery: that is what lets thousands of receivers run in seconds.
+//!
+//! | you look for | open |
+//! |---|---|
+//! | loss, delay, reorder, duplicates | `world/link.rs` |
+//! | one receiver and what it was handed | `world/listener.rs` |
+
+mod link;
+mod listener;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::receiver::Via;
+use proto::sender::{self, Destination};
+use proto::wire::{self, Datagram, Kind, Packet, StreamMode};
+use proto::{
+    Bitrate, ByteCount, Delivery, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
+    SubscriberId, Timestamp,
+};
+
+pub use link::Link;
+pub use listener::Listener;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// How many receivers there are from the beginning.
+    pub receivers: usize,
+    /// What lies between the sender and each of them.
+    pub link: Link,
+    /// The stream's rate; `None` is `auto`.
+    pub rate: Option<Bitrate>,
+    /// Whether a late packet is still wanted.
+    pub delivery: Delivery,
+    /// What the sender keeps.
+    pub retain: ByteCount,
+    /// What each receiver's socket holds.
+    pub socket_buffer: ByteCount,
+    /// How long End is repeated for those who are not getting on.
+    pub finish_timeout: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            receivers: 10,
+            link: Link::default(),
+            rate: Some(Bitrate(100_000_000)),
+            delivery: Delivery::Reliable,
+            retain: ByteCount(64 << 20),
+            socket_buffer: ByteCount(8 << 20),
+            finish_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One sender, many receivers, and the time between them.
+#[derive(Debug)]
+pub struct World {
+    plan: Plan,
+    /// What a sender is told, but for its session.
+    template: SenderConfig,
+    now: Timestamp,
+    sender: Sender,
+    source: Bytes,
+    pushed: usize,
+    listeners: Vec<Listener>,
+    by_address: BTreeMap<SocketAddr, usize>,
+    events: BinaryHeap<Reverse<Event>>,
+    event_count: u64,
+    timers: BTreeSet<(Timestamp, usize)>,
+    rng: fastrand::Rng,
+    /// The next packets of this kind are lost on the sender's own cable, so many.
+    muted: BTreeMap<Kind, u32>,
+    sender_events: Vec<sender::Event>,
+    session_count: u64,
+}
+
+/// Something that arrives.
+#[derive(Debug)]
+struct Event {
+    at: Timestamp,
+    order: u64,
+    what: Arrival,
+}
+
+#[derive(Debug)]
+enum Arrival {
+    /// At every listener of a class of delay.
+    Group { packet: Arc<Packet>, class: usize },
+    /// At one listener.
+    One { packet: Arc<Packet>, listener: usize, via: Via },
+    /// At the link of one listener.
+    Unicast { packet: Arc<Packet>, listener: usize },
+    /// At the sender.
+    Feedback { packet: Packet, from: SocketAddr },
+}
+
+impl World {
+    /// A world in which nothing has happened yet.
+    ///
+    /// # Panics
+    /// If the plan's rate is zero.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self::with_sender(plan, |_| {})
+    }
+
+    /// The same, with something special about the sender.
+    ///
+    /// # Panics
+    /// If what is special cannot be sent.
+    #[must_use]
+    pub fn with_sender(plan: Plan, special: impl FnOnce(&mut SenderConfig)) -> Self {
+        let now = Timestamp::from_secs(1);
+        let rng = fastrand::Rng::with_seed(plan.seed);
+        let mut template = sender_config(&plan);
+        special(&mut template);
+        let mut world = Self {
+            sender: new_sender(&plan, &template, 1, now),
+            template,
+            plan,
+            now,
+            source: Bytes::new(),
+            pushed: 0,
+            listeners: Vec::new(),
+            by_address: BTreeMap::new(),
+            events: BinaryHeap::new(),
+            event_count: 0,
+            timers: BTreeSet::new(),
+            rng,
+            muted: BTreeMap::new(),
+            sender_events: Vec::new(),
+            session_count: 1,
+        };
+        for _ in 0..world.plan.receivers {
+            world.join();
+        }
+        world
+    }
+
+    /// Another receiver listens from now on; gives its number.
+    pub fn join(&mut self) -> usize {
+        self.join_with(|_| {})
+    }
+
+    /// The same, with something special about it.
+    pub fn join_with(&mut self, special: impl FnOnce(&mut ReceiverConfig)) -> usize {
+        let number = self.listeners.len();
+        let mut config = receiver_config(&self.plan, number, self.rng.u64(..));
+        special(&mut config);
+        let link = self.plan.link.for_listener(self.rng.u64(..));
+        let address = address_of(number);
+        self.by_address.insert(address, number);
+        self.listeners.push(Listener::new(config, link, address, self.now));
+        number
+    }
+
+    /// The sender is given this much payload, and End follows it.
+    pub fn publish(&mut self, bytes: usize) {
+        let mut content = vec![0; bytes];
+        self.rng.fill(&mut content);
+        self.source = content.into();
+        self.pushed = 0;
+    }
+
+    /// The sender dies without a word and starts anew, with the same source from its beginning.
+    pub fn restart(&mut self) {
+        self.session_count += 1;
+        self.sender = new_sender(&self.plan, &self.template, self.session_count, self.now);
+        self.pushed = 0;
+    }
+
+    /// The next `count` packets of this kind reach nobody, whichever way they go.
+    pub fn lose_next(&mut self, kind: Kind, count: u32) {
+        self.muted.insert(kind, count);
+    }
+
+    /// Cuts listener `number` off, or joins it again.
+    pub fn set_cut(&mut self, number: usize, cut: bool) {
+        if let Some(listener) = self.listeners.get_mut(number) {
+            listener.link.cut = cut;
+        }
+    }
+
+    /// The output of listener `number` takes nothing any more, or takes again.
+    pub fn set_stuck(&mut self, number: usize, stuck: bool) {
+        if let Some(listener) = self.listeners.get_mut(number) {
+            listener.stuck = stuck;
+        }
+        self.after(number);
+    }
+
+    /// From now on the nearest listener is this far away.
+    pub fn set_delay(&mut self, delay: Duration) {
+        self.plan.link.delay = delay;
+    }
+
+    /// The same datagram reaches every listener of the group, from wherever it says.
+    pub fn inject(&mut self, datagram: &[u8], from: SocketAddr) {
+        for number in 0..self.listeners.len() {
+            if let Some(listener) = self.listeners.get_mut(number) {
+                let mut datagram = datagram.to_vec();
+                listener.given += 1;
+                listener.receiver.handle_datagram(&mut datagram, Via::Group, from, self.now);
+            }
+            self.after(number);
+        }
+    }
+
+    /// Goes on until the sender has finished and nothing moves any more, or until `limit` has
+    /// passed; says whether it finished.
+    pub fn run(&mut self, limit: Duration) -> bool {
+        let end = self.now.after(limit);
+        self.run_until(end, |world| world.sender.is_finished() && world.events.is_empty())
+    }
+
+    /// Goes on for `time`.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        self.run_until(end, |_| false);
+    }
+
+    fn run_until(&mut self, end: Timestamp, done: impl Fn(&Self) -> bool) -> bool {
+        loop {
+            self.feed_sender();
+            self.drive_sender();
+            if done(self) {
+                return true;
+            }
+            let Some(next) = self.next_time() else { return done(self) };
+            if next > end {
+                self.now = end;
+                return done(self);
+            }
+            self.now = self.now.max(next);
+            self.deliver_due();
+            self.fire_timers();
+        }
+    }
+
+    fn next_time(&self) -> Option<Timestamp> {
+        let event = self.events.peek().map(|Reverse(event)| event.at);
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let sender = self.sender.poll_timeout().map(|(at, _)| at);
+        [event, timer, sender].into_iter().flatten().min()
+    }
+
+    fn feed_sender(&mut self) {
+        while self.pushed < self.source.len() && self.sender.has_room() {
+            let end = (self.pushed + PUSH).min(self.source.len());
+            let piece = self.source.slice(self.pushed..end);
+            if self.sender.push(piece, self.now).is_err() {
+                return;
+            }
+            self.pushed = end;
+        }
+        if self.pushed == self.source.len() {
+            self.sender.close(None, false, self.now);
+        }
+    }
+
+    fn drive_sender(&mut self) {
+        if self.sender.poll_timeout().is_some_and(|(due, _)| due <= self.now) {
+            self.sender.handle_timeout(self.now);
+        }
+        let mut buf = Vec::new();
+        while let Some(transmit) = self.sender.poll_transmit(self.now, BURST, &mut buf) {
+            for datagram in buf.chunks(transmit.segment_len) {
+                self.send(transmit.destination, datagram);
+            }
+        }
+        while let Some(event) = self.sender.poll_event() {
+            self.sender_events.push(event);
+        }
+    }
+
+    fn send(&mut self, destination: Destination, datagram: &[u8]) {
+        let Ok(packet) = wire::decode(Datagram::copy_from_slice(datagram)) else { return };
+        if self.is_muted(packet.header.kind) {
+            return;
+        }
+        let packet = Arc::new(packet);
+        match destination {
+            Destination::Group => {
+                for class in 0..link::CLASSES {
+                    let at = self.now.after(self.plan.link.delay_of(class));
+                    self.schedule(at, Arrival::Group { packet: Arc::clone(&packet), class });
+                }
+            }
+            Destination::Unicast(address) => {
+                if let Some(&listener) = self.by_address.get(&address) {
+                    let at = self.now.after(self.plan.link.delay_of(link::class_of(listener)));
+                    self.schedule(at, Arrival::Unicast { packet, listener });
+                }
+            }
+        }
+    }
+
+    fn is_muted(&mut self, kind: Kind) -> bool {
+        let Some(left) = self.muted.get_mut(&kind) else { return false };
+        let muted = *left > 0;
+        *left = left.saturating_sub(1);
+        muted
+    }
+
+    fn schedule(&mut self, at: Timestamp, what: Arrival) {
+        self.event_count += 1;
+        self.events.push(Reverse(Event { at, order: self.event_count, what }));
+    }
+
+    fn deliver_due(&mut self) {
+        while let Some(Reverse(event)) = self.events.peek() {
+            if event.at > self.now {
+                return;
+            }
+            let Some(Reverse(event)) = self.events.pop() else { return };
+            match event.what {
+                Arrival::Group { packet, class } => {
+                    for number in (class..self.listeners.len()).step_by(link::CLASSES) {
+                        self.arrive(&packet, number, Via::Group);
+                    }
+                }
+                Arrival::Unicast { packet, listener } => {
+                    self.arrive(&packet, listener, Via::Feedback);
+                }
+                Arrival::One { packet, listener, via } => self.receive(&packet, listener, via),
+                Arrival::Feedback { packet, from } => {
+                    self.sender.handle_packet(&packet, from, self.now);
+                }
+            }
+        }
+    }
+
+    /// What the link of one listener makes of a datagram.
+    fn arrive(&mut self, packet: &Arc<Packet>, number: usize, via: Via) {
+        let Some(listener) = self.listeners.get_mut(number) else { return };
+        let fate = listener.link.fate();
+        for _ in 0..fate.copies {
+            match fate.extra_delay {
+                None => self.receive(packet, number, via),
+                Some(extra) => {
+                    let at = self.now.after(extra);
+                    let packet = Arc::clone(packet);
+                    self.schedule(at, Arrival::One { packet, listener: number, via });
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, packet: &Packet, number: usize, via: Via) {
+        let Some(listener) = self.listeners.get_mut(number) else { return };
+        if listener.link.cut {
+            return;
+        }
+        listener.given += 1;
+        listener.receiver.handle_packet(packet, via, source_address(), self.now);
+        self.after(number);
+    }
+
+    fn fire_timers(&mut self) {
+        while let Some(&(at, number)) = self.timers.first() {
+            if at > self.now {
+                return;
+            }
+            self.timers.pop_first();
+            if let Some(listener) = self.listeners.get_mut(number) {
+                listener.armed = None;
+                listener.receiver.handle_timeout(self.now);
+            }
+            self.after(number);
+        }
+    }
+
+    /// Takes what a listener has to say and to hand out, and arms its timer anew.
+    fn after(&mut self, number: usize) {
+        let Some(listener) = self.listeners.get_mut(number) else { return };
+        listener.take_delivered(&self.source, self.sender.payload_len(), self.now);
+        let delay = self.plan.link.delay_of(link::class_of(number));
+        let mut said = Vec::new();
+        let from = listener.address;
+        while let Some((_, packet)) = listener.receiver.poll_packet(self.now) {
+            listener.sent += 1;
+            if !listener.link.cut && !listener.link.loses_feedback() {
+                said.push(packet);
+            }
+        }
+        let due = listener.receiver.poll_timeout().map(|(due, _)| due);
+        let armed = std::mem::replace(&mut listener.armed, due);
+        if armed != due {
+            armed.map(|at| self.timers.remove(&(at, number)));
+            due.map(|at| self.timers.insert((at, number)));
+        }
+        for packet in said {
+            if !self.is_muted(packet.header.kind) {
+                let at = self.now.after(delay);
+                self.schedule(at, Arrival::Feedback { packet, from });
+            }
+        }
+    }
+
+    /// The sender.
+    #[must_use]
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// What the senders told, all sessions of them.
+    #[must_use]
+    pub fn sender_events(&self) -> &[sender::Event] {
+        &self.sender_events
+    }
+
+    /// What is published.
+    #[must_use]
+    pub fn source(&self) -> &Bytes {
+        &self.source
+    }
+
+    /// Everyone that listens or did.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Listeners that were handed all of the source and nothing else.
+    #[must_use]
+    pub fn complete(&self) -> usize {
+        self.listeners.iter().filter(|listener| listener.is_complete(&self.source)).count()
+    }
+}
+
+fn new_sender(plan: &Plan, template: &SenderConfig, session: u64, now: Timestamp) -> Sender {
+    let config = SenderConfig {
+        session: SessionId(plan.seed.rotate_left(17) ^ session),
+        started_us: session,
+        ..template.clone()
+    };
+    #[expect(clippy::expect_used, reason = "who makes it special makes it valid")]
+    Sender::new(config, now).expect("a valid configuration")
+}
+
+fn sender_config(plan: &Plan) -> SenderConfig {
+    SenderConfig {
+        stream: StreamId(1),
+        session: SessionId(0),
+        started_us: 0,
+        name: "simulated".parse().unwrap_or_default(),
+        mode: StreamMode::Bytes,
+        delivery: plan.delivery,
+        datagram_len: 1_472,
+        overhead_len: 42,
+        k: 64,
+        rate: plan.rate,
+        burst: Duration::from_micros(500),
+        retain: plan.retain,
+        retain_for: None,
+        wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX),
+        wait_at_most: Duration::from_secs(2),
+        finish_timeout: plan.finish_timeout,
+        heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
+        seed: [7; 32],
+    }
+}
+
+fn receiver_config(plan: &Plan, number: usize, seed: u64) -> ReceiverConfig {
+    let mut bytes = [0; 32];
+    for (byte, seed) in bytes.iter_mut().zip(seed.to_be_bytes()) {
+        *byte = seed;
+    }
+    ReceiverConfig {
+        subscriber: SubscriberId(number as u128 + 1),
+        name: format!("r{number}").parse().unwrap_or_default(),
+        stream: None,
+        start: proto::config::Start::Oldest,
+        delivery: None,
+        window: ByteCount(32 << 20),
+        socket_buffer: plan.socket_buffer,
+        mute: false,
+        max_tries: 30,
+        silent_after: Duration::from_secs(3),
+        seed: bytes,
+    }
+}
+
+fn source_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5_000))
+}
+
+fn address_of(number: usize) -> SocketAddr {
+    let host = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(0x0a01_0000);
+    SocketAddr::from((Ipv4Addr::from(host), 6_000))
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Event {}
+
+impl PartialOrd for Event {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Event {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// What the sender is given at a time.
+const PUSH: usize = 64 << 10;
+
+/// As many datagrams as one GSO send takes.
+const BURST: usize = 44;
