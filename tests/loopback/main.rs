@@ -1,0 +1,206 @@
+//! The publisher and the subscriber as libraries, in one process, over real sockets on loopback.
+//!
+//! IPv4 only: the loopback interface of Linux takes no IPv6 multicast. The lab tests have both.
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use client::config::{Defaults, SubscriptionConfig};
+use client::output::OutputSpec;
+use host::shutdown::Shutdown;
+use proto::endpoint::Endpoint;
+use server::flags::StreamFlags;
+use server::report::Talk;
+
+/// A folder with a source in it.
+struct Desk {
+    folder: tempfile::TempDir,
+    source: Vec<u8>,
+}
+
+impl Desk {
+    fn new(len: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut source = vec![0; len];
+        fastrand::Rng::with_seed(len as u64).fill(&mut source);
+        std::fs::write(folder.path().join("source"), &source).unwrap();
+        Self { folder, source }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.path(name)).ok()
+    }
+}
+
+fn stream(input: &str, endpoint: &str) -> StreamFlags {
+    StreamFlags {
+        input: Some(input.parse().unwrap()),
+        to: vec![endpoint.parse().unwrap()],
+        interface: Some("lo".parse().unwrap()),
+        wait_for: Some("1,10s".parse().unwrap()),
+        ..StreamFlags::default()
+    }
+}
+
+fn publish(streams: Vec<StreamFlags>, stop: &Shutdown) -> JoinHandle<server::Summary> {
+    let config = server::Config::new(streams, None, Talk::Silent).unwrap();
+    let stop = stop.clone();
+    thread::spawn(move || server::run(config, stop).unwrap())
+}
+
+fn subscription(endpoint: &str, output: &str, defaults: &Defaults) -> SubscriptionConfig {
+    let Endpoint::Multicast(group) = endpoint.parse().unwrap() else {
+        panic!("{endpoint} is no group")
+    };
+    defaults.subscription(group, output.parse::<OutputSpec>().unwrap())
+}
+
+fn defaults(impair: Option<&str>) -> Defaults {
+    Defaults {
+        interface: Some("lo".parse().unwrap()),
+        name: "loopback".parse().unwrap(),
+        impair: impair.map(|spec| spec.parse().unwrap()),
+        ..Defaults::default()
+    }
+}
+
+fn subscribe(
+    subscriptions: Vec<SubscriptionConfig>,
+    stop: &Shutdown,
+) -> JoinHandle<client::Summary> {
+    let config = client::Config {
+        subscriptions,
+        defaults: defaults(None),
+        run_for: None,
+        control: None,
+        metrics: None,
+        json: false,
+        progress: false,
+    };
+    let stop = stop.clone();
+    thread::spawn(move || client::run(config, stop).unwrap())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_file_arrives_whole_and_both_sides_say_so() {
+    let desk = Desk::new(3_000_001);
+    let (endpoint, stop) = ("udp://239.255.41.1:5041", Shutdown::new());
+    let output = desk.path("out");
+    let received = subscribe(vec![subscription(endpoint, text(&output), &defaults(None))], &stop);
+    let sent = publish(vec![stream(text(&desk.path("source")), endpoint)], &stop).join().unwrap();
+    let received = received.join().unwrap();
+    assert!(received.is_complete() && received.exit_code() == 0, "{received:?}");
+    assert!(sent.is_complete(), "{sent:?}");
+    assert_eq!(desk.read("out").as_ref(), Some(&desk.source));
+    assert_eq!(received.streams[0].sha256, sent.streams[0].source_sha256);
+}
+
+#[test]
+fn what_is_lost_reordered_and_doubled_on_the_way_is_mended() {
+    let desk = Desk::new(4_000_000);
+    let (endpoint, stop) = ("udp://239.255.41.2:5042", Shutdown::new());
+    let output = desk.path("out");
+    let impaired = defaults(Some("loss=5%,burst=3,reorder=3,duplicate=1%,seed=11"));
+    let received = subscribe(vec![subscription(endpoint, text(&output), &impaired)], &stop);
+    let sent = publish(vec![stream(text(&desk.path("source")), endpoint)], &stop).join().unwrap();
+    let received = received.join().unwrap();
+    assert!(received.is_complete() && sent.is_complete(), "{received:?} {sent:?}");
+    assert_eq!(desk.read("out").as_ref(), Some(&desk.source));
+    assert!(received.totals().repaired_packets > 50, "{received:?}");
+}
+
+#[test]
+fn two_streams_of_one_publisher_do_not_mix_in_one_subscriber() {
+    let (one, two) = (Desk::new(700_000), Desk::new(900_000));
+    // One port, two groups: what keeps them apart is that each socket is bound to its group.
+    let (first, second) = ("udp://239.255.41.3:5043", "udp://239.255.41.4:5043");
+    let stop = Shutdown::new();
+    let received = subscribe(
+        vec![
+            subscription(first, text(&one.path("out")), &defaults(None)),
+            subscription(second, text(&two.path("out")), &defaults(None)),
+        ],
+        &stop,
+    );
+    let named = |flags: StreamFlags, name: &str| StreamFlags {
+        name: Some(name.parse().unwrap()),
+        ..flags
+    };
+    let streams = vec![
+        named(stream(text(&one.path("source")), first), "one"),
+        named(stream(text(&two.path("source")), second), "two"),
+    ];
+    let sent = publish(streams, &stop).join().unwrap();
+    let received = received.join().unwrap();
+    assert!(received.is_complete() && sent.is_complete(), "{received:?} {sent:?}");
+    assert_eq!(one.read("out").as_ref(), Some(&one.source));
+    assert_eq!(two.read("out").as_ref(), Some(&two.source));
+    assert!(received.totals().discarded.is_empty(), "{received:?}");
+}
+
+#[test]
+fn the_datagrams_of_an_encoder_reach_a_player_one_for_one() {
+    let stop = Shutdown::new();
+    let player = UdpSocket::bind("127.0.0.1:0").unwrap();
+    player.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let output = format!("udp://{}", player.local_addr().unwrap());
+    let endpoint = "udp://239.255.41.5:5045";
+    let received = subscribe(vec![subscription(endpoint, &output, &defaults(None))], &stop);
+    let sent = publish(vec![stream("udp://127.0.0.1:5046", endpoint)], &stop);
+    let encoder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut got = vec![0; 2_000];
+    // The first ones may be sent before the subscriber is there: it plays live.
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut heard = 0_u32;
+    let mut number = 0_u32;
+    while heard < 200 && Instant::now() < until {
+        number += 1;
+        let mut datagram = vec![0x47; 1_316];
+        datagram[..4].copy_from_slice(&number.to_be_bytes());
+        encoder.send_to(&datagram, "127.0.0.1:5046").unwrap();
+        thread::sleep(Duration::from_millis(2));
+        player.set_nonblocking(true).unwrap();
+        while let Ok(len) = player.recv(&mut got) {
+            assert_eq!(len, 1_316, "a datagram is a message");
+            heard += 1;
+        }
+    }
+    stop.request();
+    let (sent, received) = (sent.join().unwrap(), received.join().unwrap());
+    assert!(heard >= 200, "{heard} of {number} reached the player: {sent:?} {received:?}");
+}
+
+#[test]
+fn a_stream_that_was_stopped_is_not_called_whole() {
+    let desk = Desk::new(8_000_000);
+    let (endpoint, stop, halt) = ("udp://239.255.41.6:5047", Shutdown::new(), Shutdown::new());
+    let output = desk.path("out");
+    let received = subscribe(vec![subscription(endpoint, text(&output), &defaults(None))], &stop);
+    let slow = StreamFlags {
+        rate: Some("8M".parse().unwrap()),
+        ..stream(text(&desk.path("source")), endpoint)
+    };
+    let sent = publish(vec![slow], &halt);
+    let part = desk.path("out.part");
+    let until = Instant::now() + Duration::from_secs(10);
+    while std::fs::metadata(&part).map_or(0, |part| part.len()) == 0 && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
+    halt.request();
+    assert!(!sent.join().unwrap().is_complete());
+    let received = received.join().unwrap();
+    assert_eq!(received.exit_code(), 3, "{received:?}");
+    assert_eq!(desk.read("out"), None, "only what is whole has its name");
+    let part = desk.read("out.part").unwrap();
+    assert!(!part.is_empty() && desk.source.starts_with(&part));
+}
