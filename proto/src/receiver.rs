@@ -172,6 +172,9 @@ impl Receiver {
 
     /// Takes the group socket's count of datagrams it had no room for, as the kernel gives it.
     pub fn on_kernel_drops(&mut self, total: u64) {
+        if let Some(session) = self.session.as_mut().filter(|_| total > self.stats.kernel_drops) {
+            session.was_deaf = true;
+        }
         self.stats.kernel_drops = self.stats.kernel_drops.max(total);
         self.count_wire_losses();
     }

@@ -31,6 +31,9 @@ mod tests;
 
 use bytes::Bytes;
 
+#[cfg(test)]
+pub(crate) use tests::every_kind;
+
 pub use codec::{decode, decode_coded, decode_header, encode, encode_coded_header};
 pub use coded::{CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, NO_RECORD, PREFIX_RECORDS};
 pub use feedback::{

@@ -77,27 +77,42 @@ impl Session {
 
     /// Whether another session takes the place of this one.
     fn yields_to(
-        &self,
+        &mut self,
         header: &Header,
         announce: &Announce,
         from: SocketAddr,
         now: Timestamp,
     ) -> bool {
+        let same_host = self.source.ip() == from.ip();
+        if std::mem::take(&mut self.was_deaf) {
+            self.deaf = now;
+        }
         if self.is_over(now) {
-            return true;
+            return same_host || self.is_said_again(header, announce, from);
         }
         let same_stream = self.stream == header.stream && self.name == announce.name;
-        let same_host = self.source.ip() == from.ip();
         same_stream && same_host && announce.started_us > self.started_us
+    }
+
+    /// Another host is believed when it says the same twice, which noise does not.
+    fn is_said_again(&mut self, header: &Header, announce: &Announce, from: SocketAddr) -> bool {
+        let claim = (header.session, from, announce.started_us);
+        self.rival.replace(claim) == Some(claim)
     }
 }
 
 impl Receiver {
     /// Packets up to `lead` are known to have been sent, those before `trail` are gone.
-    pub(super) fn on_extent(&mut self, trail: Seq, lead: Seq, deadline: Option<Timestamp>, now: Timestamp) {
+    pub(super) fn on_extent(
+        &mut self,
+        trail: Seq,
+        lead: Seq,
+        deadline: Option<Timestamp>,
+        now: Timestamp,
+    ) {
         let Some(session) = &mut self.session else { return };
-        session.lead = session.lead.max(lead);
-        session.trail = session.trail.max(trail);
+        session.lead = session.lead.max(lead.min(session.last()));
+        session.move_trail(trail);
         self.pass_trail();
         self.end_catch_up_if_there(now);
         self.look_ahead(deadline, now);

@@ -8,8 +8,7 @@ use super::window::Placed;
 use super::{Event, Receiver, Via};
 use crate::sender::is_group_number;
 use crate::wire::{
-    Body, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End, Heartbeat, Kind,
-    Packet,
+    Body, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End, Heartbeat, Kind, Packet,
 };
 use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
 
@@ -121,6 +120,9 @@ impl Receiver {
         }
         session.barren_heartbeats = 0;
         let seq = coded.seq(session.frontier.max(session.window.next()));
+        if seq >= session.last() {
+            return Err(Discard::Malformed);
+        }
         match session.window.place(seq, coded.body.clone()) {
             Placed::New => self.stats.packets_placed += 1,
             Placed::Duplicate => self.stats.packets_duplicate += 1,

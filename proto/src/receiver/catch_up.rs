@@ -28,11 +28,8 @@ impl Receiver {
         if !self.enrolment.is_proven() {
             return;
         }
-        let request = CatchUpRequest {
-            subscriber: self.config.subscriber,
-            from: session.frontier,
-            to,
-        };
+        let request =
+            CatchUpRequest { subscriber: self.config.subscriber, from: session.frontier, to };
         self.reporter.on_state();
         self.say(Body::CatchUpRequest(request));
     }
@@ -49,7 +46,7 @@ impl Receiver {
         }
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
         self.catch_up_stalled = now;
-        session.trail = session.trail.max(accept.trail);
+        session.move_trail(accept.trail);
         if accept.from > session.frontier && session.catch_up_to.is_some() {
             let gone = SeqRange::new(session.frontier, accept.from.min(session.trail));
             session.frontier = session.frontier.max(gone.end);
@@ -76,7 +73,7 @@ impl Receiver {
     fn miss_in_catch_up(&mut self, range: SeqRange, now: Timestamp) {
         let Some(session) = &mut self.session else { return };
         for run in session.window.missing(range) {
-            self.stats.packets_missed += run.len();
+            self.stats.packets_missed = self.stats.packets_missed.saturating_add(run.len());
             session.gaps.open(run, now.after(CATCH_UP_NAK), None);
         }
     }
@@ -132,7 +129,7 @@ impl Receiver {
         session.catch_up_to?;
         // While the window is full nothing can come; the report that opens it restarts the flow.
         let has_room = session.frontier < session.window.limit();
-        let wait = STALLED.max(session.grtt * 4) * (1 << session.catch_up_tries.min(4));
+        let wait = STALLED.max(session.grtt * 4) * (1 << session.catch_up_tries.min(3));
         has_room.then(|| self.catch_up_stalled.after(wait))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::wire::ByeReason;
 use crate::Timestamp;
+use crate::wire::ByeReason;
 
 /// Where a subscriber stands with its publisher.
 #[derive(Debug)]

@@ -111,8 +111,15 @@ impl Gaps {
     }
 
     /// The oldest missing packet.
+    #[cfg(test)]
     pub(super) fn first(&self) -> Option<Seq> {
         self.by_seq.keys().next().copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.by_seq.len(), self.by_due.len(), "both orders hold the same");
+        self.by_seq.len()
     }
 
     pub(super) fn clear(&mut self) {

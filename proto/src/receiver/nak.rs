@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::event::{Gap, GapCause};
+use super::session::Session;
 use super::{Event, Receiver};
 use crate::wire::{Body, List, Nak, Ncf, Range, Refused, RefusedReason};
-use crate::{Seq, SeqRange, Timestamp};
+use crate::{Delivery, Seq, SeqRange, Timestamp};
 
 impl Receiver {
     /// `range` was sent and did not come. `deadline` is when it is no longer wanted.
@@ -20,7 +21,7 @@ impl Receiver {
             self.start_catch_up(range, now);
             return;
         }
-        self.stats.packets_missed += missing;
+        self.stats.packets_missed = self.stats.packets_missed.saturating_add(missing);
         let due = now.after(REORDER_ALLOWANCE + self.backoff());
         let Some(session) = &mut self.session else { return };
         for run in runs {
@@ -36,7 +37,7 @@ impl Receiver {
         if audience <= AT_ONCE as f64 + 0.5 {
             return Duration::ZERO;
         }
-        let longest = session.grtt.as_secs_f64() * BACKOFF_FACTOR;
+        let longest = session.longest_backoff().as_secs_f64();
         let lambda = audience.ln() + 1.0;
         let spread = lambda / longest;
         let x = self.rng.f64() * spread + spread / (lambda.exp() - 1.0);
@@ -77,7 +78,7 @@ impl Receiver {
         self.stats.naks_sent += 1;
         self.say(Body::Nak(Nak {
             subscriber: self.config.subscriber,
-            ranges: List::truncated(ranges.into_iter()),
+            ranges: List::truncated(ranges),
             needs: List::default(),
         }));
     }
@@ -112,11 +113,12 @@ impl Receiver {
         if refused.reason == RefusedReason::OverBudget {
             return;
         }
-        for range in refused.ranges.iter() {
-            self.give_up(range.to_seqs(), GapCause::LeftWindow);
-        }
         let Some(session) = &mut self.session else { return };
-        session.trail = session.trail.max(refused.trail);
+        session.move_trail(refused.trail);
+        let all = SeqRange::new(Seq::ZERO, session.last());
+        for range in refused.ranges.iter() {
+            self.give_up(range.to_seqs().clamp_to(all), GapCause::LeftWindow);
+        }
         self.pass_trail();
     }
 
@@ -191,6 +193,15 @@ impl Receiver {
             session.frontier = to;
             self.miss(range, deadline, now);
         }
+    }
+}
+
+impl Session {
+    /// A few round trips; before a deadline no longer than leaves time for an answer.
+    fn longest_backoff(&self) -> Duration {
+        let longest = self.grtt.mul_f64(BACKOFF_FACTOR);
+        let Delivery::Timely(deadline) = self.delivery else { return longest };
+        longest.min((deadline.saturating_sub(self.grtt * 2) / 2).max(self.grtt / 2))
     }
 }
 

@@ -21,7 +21,12 @@ impl Records {
     }
 
     /// Takes the payload of the next packet and hands out each message that is now whole.
-    pub(super) fn push(&mut self, mut payload: Bytes, first_record: u16, mut out: impl FnMut(Bytes)) {
+    pub(super) fn push(
+        &mut self,
+        mut payload: Bytes,
+        first_record: u16,
+        mut out: impl FnMut(Bytes),
+    ) {
         if !self.in_step {
             let start = usize::from(first_record);
             if first_record == NO_RECORD || start > payload.len() {

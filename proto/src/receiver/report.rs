@@ -20,7 +20,12 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { due: now.after(FIRST_REPORT), limit: Seq::ZERO, urgent: false, last: Timestamp::ZERO }
+        Self {
+            due: now.after(FIRST_REPORT),
+            limit: Seq::ZERO,
+            urgent: false,
+            last: Timestamp::ZERO,
+        }
     }
 
     /// The sender asks: a small audience answers at once, a large one spreads its answers.
@@ -106,12 +111,8 @@ impl Receiver {
             echo,
             hold_us: micros(held),
         };
-        self.reporter = Reporter {
-            due: now.after(interval.mul_f64(spread)),
-            limit,
-            urgent: false,
-            last: now,
-        };
+        self.reporter =
+            Reporter { due: now.after(interval.mul_f64(spread)), limit, urgent: false, last: now };
         self.stats.reports_sent += 1;
         self.say(Body::Report(report));
     }

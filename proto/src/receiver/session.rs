@@ -8,10 +8,10 @@ use super::event::SessionInfo;
 use super::gaps::Gaps;
 use super::records::Records;
 use super::window::Window;
+use crate::config::Start;
 use crate::grtt::GroupSize;
 use crate::wire::{Announce, End, Header, Name, StreamMode};
 use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, StreamId, Timestamp};
-use crate::config::Start;
 
 /// What is known of a session.
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub(super) struct Session {
     pub(super) grtt: Duration,
     pub(super) group_size: GroupSize,
     pub(super) heard: Timestamp,
+    /// When the socket was last known to have had no room: what was sent then may be lost here.
+    pub(super) deaf: Timestamp,
+    /// The socket had no room since `deaf`.
+    pub(super) was_deaf: bool,
+    /// What another host announced last: its session, address and start.
+    pub(super) rival: Option<(SessionId, SocketAddr, u64)>,
     pub(super) silent: bool,
     /// The oldest packet that can still be repaired.
     pub(super) trail: Seq,
@@ -83,6 +89,9 @@ impl Session {
             grtt: believable_grtt(announce.grtt_us),
             group_size: GroupSize(announce.group_size),
             heard: now,
+            deaf: Timestamp::ZERO,
+            was_deaf: false,
+            rival: None,
             silent: false,
             trail: announce.trail,
             lead: announce.lead,
@@ -118,14 +127,25 @@ impl Session {
     }
 
     /// Whether another session may take its place although it is not known to be newer: it has
-    /// ended, or been silent for two of its longest heartbeats.
+    /// ended, or been silent for two of its longest heartbeats while our socket had room for them.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.end_handed_out || now.since(self.heard) > self.heartbeat_max * 2
+        let heard = self.heard.max(self.deaf);
+        self.end_handed_out || now.since(heard) > self.heartbeat_max * 2
     }
 
     /// Whether all of it was handed out.
     pub(super) fn is_done(&self) -> bool {
         self.end.is_some_and(|end| self.window.next() >= end.lead)
+    }
+
+    /// Packets that are gone for good: those before `trail`, but none that never was.
+    pub(super) fn move_trail(&mut self, trail: Seq) {
+        self.trail = self.trail.max(trail.min(self.last()));
+    }
+
+    /// One past the last packet there can be.
+    pub(super) fn last(&self) -> Seq {
+        self.end.map_or(Seq(u64::MAX), |end| end.lead)
     }
 
     /// How far away the group is, and how large.

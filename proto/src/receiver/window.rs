@@ -189,7 +189,10 @@ mod tests {
         let mut window = Window::new(Seq(10), 100);
         assert_eq!(window.place(Seq(11), body(1)), Placed::New);
         assert_eq!(window.pop(), None);
-        assert_eq!(window.missing(SeqRange::new(Seq(10), Seq(12))), [SeqRange::new(Seq(10), Seq(11))]);
+        assert_eq!(
+            window.missing(SeqRange::new(Seq(10), Seq(12))),
+            [SeqRange::new(Seq(10), Seq(11))]
+        );
         assert_eq!(window.place(Seq(10), body(0)), Placed::New);
         assert_eq!(window.pop(), Some(Popped::Body(Seq(10), body(0))));
         assert_eq!(window.pop(), Some(Popped::Body(Seq(11), body(1))));

@@ -63,9 +63,8 @@ impl Subscriber {
     /// Whether it reached the end, whole or not.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.state().is_some_and(|state| {
-            matches!(state, ReportState::Complete | ReportState::Incomplete)
-        })
+        self.state()
+            .is_some_and(|state| matches!(state, ReportState::Complete | ReportState::Incomplete))
     }
 
     fn state(&self) -> Option<ReportState> {
@@ -141,7 +140,10 @@ impl Audience {
     }
 
     /// Those whose ids come after `last`.
-    pub(super) fn rows_after(&self, last: Option<SubscriberId>) -> impl Iterator<Item = &Subscriber> {
+    pub(super) fn rows_after(
+        &self,
+        last: Option<SubscriberId>,
+    ) -> impl Iterator<Item = &Subscriber> {
         let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         self.rows.range((after, Bound::Unbounded)).map(|(_, row)| row)
     }
@@ -154,9 +156,13 @@ impl Audience {
         GroupSize::of(self.len() as u64)
     }
 
+    pub(super) fn has_room(&self) -> bool {
+        self.rows.len() < MAX_ROWS
+    }
+
     /// Whether there is room for one more; the place of who is gone the longest is taken.
     pub(super) fn make_room(&mut self) -> bool {
-        if self.rows.len() < MAX_ROWS {
+        if self.has_room() {
             return true;
         }
         let gone = self.rows.values().filter(|row| !row.is_present());
@@ -190,18 +196,21 @@ impl Audience {
             row.heard = now;
             return false;
         }
-        self.rows.insert(id, Subscriber {
+        self.rows.insert(
             id,
-            name,
-            address,
-            heard: now,
-            report: None,
-            silent: false,
-            left: None,
-            catch_up: None,
-            losses_counted: 0,
-            asked_from: None,
-        });
+            Subscriber {
+                id,
+                name,
+                address,
+                heard: now,
+                report: None,
+                silent: false,
+                left: None,
+                catch_up: None,
+                losses_counted: 0,
+                asked_from: None,
+            },
+        );
         true
     }
 

@@ -18,12 +18,7 @@ pub(super) struct CatchUp {
 
 impl CatchUp {
     pub(super) fn new(range: SeqRange) -> Self {
-        Self {
-            first: range.first,
-            cursor: range.first,
-            end: range.end,
-            again: BTreeSet::new(),
-        }
+        Self { first: range.first, cursor: range.first, end: range.end, again: BTreeSet::new() }
     }
 
     /// What of `range` this gives, and what lies beyond it.

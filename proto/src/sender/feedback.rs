@@ -38,6 +38,12 @@ impl Sender {
         match &packet.body {
             Body::Nak(nak) => self.on_nak(nak, from, now),
             Body::Report(report) => self.on_report(report, from, now),
+            // Who comes when all is over cannot be given anything.
+            Body::Register(_) | Body::CookieReply(_) | Body::CatchUpRequest(_)
+                if self.phase.is_finished() =>
+            {
+                Err(Discard::TableFull)
+            }
             Body::Register(register) => self.challenge(register.subscriber, from, now),
             Body::CookieReply(reply) => self.on_cookie_reply(reply, from, now),
             Body::CatchUpRequest(request) => self.on_catch_up_request(*request, from, now),
@@ -138,6 +144,11 @@ impl Sender {
 
     fn on_nak(&mut self, nak: &Nak, from: SocketAddr, now: Timestamp) -> Result<(), Discard> {
         let ranges: Vec<_> = nak.ranges.iter().map(|range| range.to_seqs()).collect();
+        let is_known = self.audience.proven(nak.subscriber, from).is_some();
+        let may_join = self.audience.has_room() && !self.phase.is_finished();
+        if !is_known && may_join && !ranges.is_empty() {
+            self.challenge(nak.subscriber, from, now)?;
+        }
         let sent = self.window.sent();
         let oldest = self.oldest_wanted(now);
         let mut budget = MAX_ASKED;
@@ -157,7 +168,7 @@ impl Sender {
             fresh.extend(self.ask(wanted, now));
         }
         self.confirm(fresh)?;
-        if !too_late.is_empty() && self.audience.proven(nak.subscriber, from).is_some() {
+        if !too_late.is_empty() && is_known {
             self.refuse(from, too_late)?;
         }
         Ok(())
@@ -194,7 +205,7 @@ impl Sender {
         let refused = Refused {
             reason: RefusedReason::TooLate,
             trail: self.window.trail(),
-            ranges: List::truncated(ranges.into_iter()),
+            ranges: List::truncated(ranges),
         };
         self.say(Destination::Unicast(to), Body::Refused(refused))
     }
@@ -233,7 +244,12 @@ impl Sender {
         row.catch_up = Some(CatchUp::new(range));
         let progressed = row.asked_from.replace(request.from).is_none_or(|old| old < request.from);
         let (subscriber, name) = (row.id, row.name.clone());
-        self.events.push_back(Event::CatchUp { subscriber, name, from: range.first, to: range.end });
+        self.events.push_back(Event::CatchUp {
+            subscriber,
+            name,
+            from: range.first,
+            to: range.end,
+        });
         if progressed {
             self.phase.on_progress(now);
         }

@@ -17,11 +17,6 @@ impl Pacer {
         Self { rate, burst, next: Timestamp::ZERO }
     }
 
-    /// The rate, if there is one.
-    pub(super) fn rate(&self) -> Option<Bitrate> {
-        self.rate
-    }
-
     pub(super) fn set_rate(&mut self, rate: Option<Bitrate>) {
         self.rate = rate;
     }

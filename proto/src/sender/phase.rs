@@ -20,7 +20,7 @@ enum State {
     /// Data flows.
     Live,
     /// All was sent; End is repeated for those who have not all.
-    Ending { next: Timestamp, interval: Duration, said: u32, progress: Timestamp },
+    Ending { since: Timestamp, next: Timestamp, interval: Duration, said: u32, progress: Timestamp },
     /// All that will be sent was sent.
     Finished,
 }
@@ -98,9 +98,15 @@ impl Sender {
             self.phase.state = State::Live;
             self.events.push_back(Event::Started { audience });
         }
-        if self.phase.state == State::Live && self.phase.closing.is_some() && !self.window.has_unsent() {
+        if self.phase.state == State::Live
+            && self.phase.closing.is_some()
+            && !self.window.has_unsent()
+        {
             let interval = END_INTERVALS.0;
-            self.phase.state = State::Ending { next: now, interval, said: 0, progress: now };
+            self.phase.state =
+                State::Ending { since: now, next: now, interval, said: 0, progress: now };
+            // Whoever has heard none so far can still be known before it is over.
+            self.announce_due = now;
         }
         if self.is_over(now) {
             self.phase.state = State::Finished;
@@ -109,14 +115,23 @@ impl Sender {
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
-        let State::Ending { said, progress, .. } = self.phase.state else { return false };
+        let State::Ending { since, said, progress, .. } = self.phase.state else { return false };
         let waited_enough = now.since(progress) >= self.config.finish_timeout;
-        said >= END_REPEATS && (self.audience.all_finished() || waited_enough)
+        let is_heard = said >= END_REPEATS && now.since(since) >= self.linger();
+        is_heard && (self.audience.all_finished() || waited_enough)
     }
 
-    /// End, if it is to be said now.
+    /// Time in which somebody who hears of the session only now can become known.
+    fn linger(&self) -> Duration {
+        (self.grtt.get() * 4 + END_INTERVALS.0 * 4).min(self.config.finish_timeout)
+    }
+
+    /// End, if it is to be said now. The next one follows an announce.
     pub(super) fn end(&mut self, now: Timestamp) -> Option<End> {
         let closing = self.phase.say_end(now)?;
+        if let Some((next, _)) = self.phase.due() {
+            self.announce_due = next;
+        }
         Some(End {
             lead: self.window.lead(),
             bytes: self.stats.payload_bytes,

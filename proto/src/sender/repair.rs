@@ -1,5 +1,6 @@
 //! NAKs in, repairs out: merged, confirmed, held down.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -45,13 +46,19 @@ impl Repair {
                 outcome.held_down += 1;
                 continue;
             }
-            if !self.asked.contains_key(&seq) {
-                self.asked.insert(seq, now.after(merge));
+            if let Entry::Vacant(place) = self.asked.entry(seq) {
+                place.insert(now.after(merge));
                 self.queue.insert((now.after(merge), seq));
                 outcome.add_fresh(seq);
             }
         }
         outcome
+    }
+
+    /// How many are asked for.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.asked.len()
     }
 
     /// The first packet that has been waited for long enough.

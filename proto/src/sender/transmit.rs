@@ -183,7 +183,12 @@ impl Sender {
         }
     }
 
-    fn transmit_repairs(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+    fn transmit_repairs(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         let max = self.burst_limit(max);
         let hold_down = self.grtt.get().max(SHORTEST_HOLD_DOWN);
         let mut burst = Burst::default();
@@ -201,7 +206,12 @@ impl Sender {
         self.sent(Kind::Repair, Destination::Group, burst, buf, now)
     }
 
-    fn transmit_catch_up(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+    fn transmit_catch_up(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         if self.late_at > now {
             return None;
         }
@@ -301,7 +311,13 @@ impl Sender {
         Some(CODED_HEADER_LEN + CODED_PREFIX_LEN + slot.payload.len())
     }
 
-    fn header(&mut self, kind: Kind, flags: u8, destination: Destination, now: Timestamp) -> Header {
+    fn header(
+        &mut self,
+        kind: Kind,
+        flags: u8,
+        destination: Destination,
+        now: Timestamp,
+    ) -> Header {
         let number = match destination {
             Destination::Group => &mut self.numbers.0,
             Destination::Unicast(_) => &mut self.numbers.1,
@@ -348,7 +364,8 @@ impl Sender {
         buf: &mut Vec<u8>,
     ) -> Transmit {
         let kind = body.kind();
-        let wanted = kind == Kind::Heartbeat && (self.window.has_unsent() || self.phase.is_waiting());
+        let wanted =
+            kind == Kind::Heartbeat && (self.window.has_unsent() || self.phase.is_waiting());
         let flags = if wanted { FLAG_REPORT_WANTED } else { 0 };
         let header = self.header(kind, flags, destination, now);
         wire::encode(&Packet { header, body }, buf);
@@ -373,7 +390,14 @@ impl Sender {
         Some(Transmit { destination, kind, segment_len, datagrams })
     }
 
-    fn count(&mut self, kind: Kind, to: Destination, datagrams: usize, bytes: usize, now: Timestamp) {
+    fn count(
+        &mut self,
+        kind: Kind,
+        to: Destination,
+        datagrams: usize,
+        bytes: usize,
+        now: Timestamp,
+    ) {
         let counts = match to {
             Destination::Group => &mut self.stats.group,
             Destination::Unicast(_) => &mut self.stats.unicast,

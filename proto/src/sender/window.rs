@@ -193,8 +193,14 @@ mod tests {
         for _ in 0..6 {
             window.add(cut(10), Timestamp::ZERO);
         }
-        assert_eq!(window.get(Seq(3)).map(|slot| (slot.block, slot.index, slot.k)), Some((Seq(0), 3, 4)));
-        assert_eq!(window.get(Seq(5)).map(|slot| (slot.block, slot.index, slot.k)), Some((Seq(4), 1, 0)));
+        assert_eq!(
+            window.get(Seq(3)).map(|slot| (slot.block, slot.index, slot.k)),
+            Some((Seq(0), 3, 4))
+        );
+        assert_eq!(
+            window.get(Seq(5)).map(|slot| (slot.block, slot.index, slot.k)),
+            Some((Seq(4), 1, 0))
+        );
         window.close_block();
         assert_eq!(window.get(Seq(5)).map(|slot| slot.k), Some(2));
         assert_eq!(window.last_closed(), (Seq(4), 2));

@@ -62,9 +62,7 @@ struct WireCodedHeader {
 /// Why the datagram is to be discarded.
 pub fn decode(datagram: Bytes) -> Result<Packet, Discard> {
     // The hot kinds are told by one byte, so that their header is read once, as a whole.
-    let kind = datagram
-        .get(1)
-        .and_then(|number| Kind::from_number(*number));
+    let kind = datagram.get(1).and_then(|number| Kind::from_number(*number));
     if kind.is_some_and(Kind::is_coded) {
         return decode_shared(datagram);
     }
@@ -115,12 +113,7 @@ pub fn decode_coded(datagram: &[u8]) -> Result<(Header, CodedFields, &[u8]), Dis
     let (read, body) = read::<WireCodedHeader>(datagram)?;
     let header = understood(&read.header)?;
     let depth_log2 = header.flags & DEPTH_MASK;
-    let fields = CodedFields {
-        block: read.block,
-        index: read.index,
-        k: read.k,
-        depth_log2,
-    };
+    let fields = CodedFields { block: read.block, index: read.index, k: read.k, depth_log2 };
     if !fields.can_be(header.kind)? {
         return Err(Discard::Malformed);
     }
@@ -133,10 +126,7 @@ pub fn decode_coded(datagram: &[u8]) -> Result<(Header, CodedFields, &[u8]), Dis
 /// Appends a packet. The kind is the body's; a coded packet's depth goes into the flags.
 pub fn encode(packet: &Packet, into: &mut Vec<u8>) {
     let start = into.len();
-    let header = Header {
-        kind: packet.body.kind(),
-        ..packet.header
-    };
+    let header = Header { kind: packet.body.kind(), ..packet.header };
     match &packet.body {
         Body::Data(coded) | Body::Parity(coded) | Body::Repair(coded) => {
             return encode_coded(header, coded, into);
@@ -165,15 +155,7 @@ pub fn encode(packet: &Packet, into: &mut Vec<u8>) {
 /// Appends the 32 bytes before a coded body; the low three bits of `header.flags` are log2 of
 /// the interleaving depth.
 pub fn encode_coded_header(header: &Header, block: u32, index: u8, k: u8, into: &mut Vec<u8>) {
-    write::<_, CODED_HEADER_LEN>(
-        &WireCodedHeader {
-            header: header.into(),
-            block,
-            index,
-            k,
-        },
-        into,
-    );
+    write::<_, CODED_HEADER_LEN>(&WireCodedHeader { header: header.into(), block, index, k }, into);
 }
 
 impl CodedPrefix {
@@ -247,24 +229,9 @@ impl From<&Header> for WireHeader {
 }
 
 fn decode_shared(mut datagram: Bytes) -> Result<Packet, Discard> {
-    let (
-        header,
-        CodedFields {
-            block,
-            index,
-            k,
-            depth_log2,
-        },
-        _,
-    ) = decode_coded(&datagram)?;
+    let (header, CodedFields { block, index, k, depth_log2 }, _) = decode_coded(&datagram)?;
     datagram.advance(CODED_HEADER_LEN);
-    let coded = Coded {
-        block,
-        index,
-        k,
-        depth_log2,
-        body: datagram,
-    };
+    let coded = Coded { block, index, k, depth_log2, body: datagram };
     let body = if header.kind == Kind::Parity {
         Body::Parity(coded)
     } else if header.kind == Kind::Repair {
@@ -287,11 +254,7 @@ fn read_body<T: DeserializeOwned + Sane>(bytes: &[u8]) -> Result<T, Discard> {
     for extension in extension::each(rest) {
         extension?;
     }
-    if body.is_sane() {
-        Ok(body)
-    } else {
-        Err(Discard::Malformed)
-    }
+    if body.is_sane() { Ok(body) } else { Err(Discard::Malformed) }
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Discard> {

@@ -53,8 +53,7 @@ impl CodedFields {
     /// The seq of this data packet, near `here`.
     #[must_use]
     pub fn seq(&self, here: Seq) -> Seq {
-        self.block_start(here)
-            .plus(u64::from(self.index) << self.depth_log2)
+        self.block_start(here).plus(u64::from(self.index) << self.depth_log2)
     }
 }
 
@@ -68,8 +67,7 @@ impl Coded {
     /// The seq of this data packet, near `here`.
     #[must_use]
     pub fn seq(&self, here: Seq) -> Seq {
-        self.block_start(here)
-            .plus(u64::from(self.index) << self.depth_log2)
+        self.block_start(here).plus(u64::from(self.index) << self.depth_log2)
     }
 }
 

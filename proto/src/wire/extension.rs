@@ -30,11 +30,7 @@ pub(super) fn each(rest: &[u8]) -> impl Iterator<Item = Result<Extension<'_>, Di
         }
         let split = split_first(rest);
         rest = split.map_or(&[], |(_, rest)| rest);
-        Some(
-            split
-                .map(|(extension, _)| extension)
-                .ok_or(Discard::Malformed),
-        )
+        Some(split.map(|(extension, _)| extension).ok_or(Discard::Malformed))
     })
 }
 

@@ -83,12 +83,7 @@ pub enum ReportState {
     Incomplete = 3,
 }
 
-numbered!(ReportState {
-    Live,
-    CatchingUp,
-    Complete,
-    Incomplete
-});
+numbered!(ReportState { Live, CatchingUp, Complete, Incomplete });
 
 /// "So far, so good."
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

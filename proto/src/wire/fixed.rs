@@ -39,9 +39,7 @@ pub(super) mod signature {
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
             let mut bytes = [0; LEN];
             for (have, byte) in bytes.iter_mut().enumerate() {
-                *byte = seq
-                    .next_element()?
-                    .ok_or_else(|| Error::invalid_length(have, &self))?;
+                *byte = seq.next_element()?.ok_or_else(|| Error::invalid_length(have, &self))?;
             }
             Ok(bytes)
         }
@@ -78,9 +76,7 @@ pub(super) mod address {
         let (family, octets, port) = Layout::deserialize(deserializer)?;
         let ip: IpAddr = match family {
             0 if octets == [0; 16] && port == 0 => return Ok(None),
-            4 => narrowed(octets)
-                .ok_or_else(|| D::Error::custom("stray bytes"))?
-                .into(),
+            4 => narrowed(octets).ok_or_else(|| D::Error::custom("stray bytes"))?.into(),
             6 => Ipv6Addr::from(octets).into(),
             _ => return Err(D::Error::custom("address family")),
         };

@@ -81,11 +81,7 @@ impl<T, const MAX: usize> TryFrom<Vec<T>> for List<T, MAX> {
     type Error = ListFull;
 
     fn try_from(elements: Vec<T>) -> Result<Self, ListFull> {
-        if elements.len() > MAX {
-            Err(ListFull { max: MAX })
-        } else {
-            Ok(Self(elements))
-        }
+        if elements.len() > MAX { Err(ListFull { max: MAX }) } else { Ok(Self(elements)) }
     }
 }
 
@@ -160,8 +156,7 @@ fn element<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
     have: usize,
     expected: &dyn de::Expected,
 ) -> Result<T, A::Error> {
-    seq.next_element()?
-        .ok_or_else(|| de::Error::invalid_length(have, expected))
+    seq.next_element()?.ok_or_else(|| de::Error::invalid_length(have, expected))
 }
 
 /// What a person calls a stream or a subscriber: UTF-8, at most 64 bytes, no control characters.

@@ -98,10 +98,7 @@ pub enum RefusedReason {
     OverBudget = 2,
 }
 
-numbered!(RefusedReason {
-    TooLate,
-    OverBudget
-});
+numbered!(RefusedReason { TooLate, OverBudget });
 
 /// "These will not be repaired."
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,13 +128,7 @@ pub enum EvictReason {
     Refused = 5,
 }
 
-numbered!(EvictReason {
-    Slow,
-    Silent,
-    Kicked,
-    Full,
-    Refused
-});
+numbered!(EvictReason { Slow, Silent, Kicked, Full, Refused });
 
 /// "You are let go."
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,9 +8,7 @@ const DOCUMENT: &str = include_str!("../../../../docs/PROTOCOL.md");
 /// The block of hex under the heading of a test vector.
 fn vector(kind: Kind) -> &'static str {
     let heading = format!("### Vector: {}\n", kind.name());
-    let (_, after) = DOCUMENT
-        .split_once(&heading)
-        .unwrap_or_else(|| panic!("no {heading}"));
+    let (_, after) = DOCUMENT.split_once(&heading).unwrap_or_else(|| panic!("no {heading}"));
     let (_, block) = after.split_once("```hex\n").unwrap();
     block.split_once("```").unwrap().0
 }

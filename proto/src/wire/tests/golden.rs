@@ -19,12 +19,7 @@ fn packets_are_written_as_the_golden_bytes() {
 #[test]
 fn golden_bytes_are_read_as_the_packets() {
     for (packet, (kind, hex)) in samples::all().into_iter().zip(ALL) {
-        assert_eq!(
-            decode(Bytes::from(bytes_of(hex))),
-            Ok(packet),
-            "{}",
-            kind.name()
-        );
+        assert_eq!(decode(Bytes::from(bytes_of(hex))), Ok(packet), "{}", kind.name());
     }
 }
 

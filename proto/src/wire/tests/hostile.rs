@@ -49,18 +49,9 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn a_cut_before_the_end_of_a_body_is_called_truncated() {
-    for kind in [
-        Kind::Nak,
-        Kind::Report,
-        Kind::End,
-        Kind::Manifest,
-        Kind::Bye,
-    ] {
+    for kind in [Kind::Nak, Kind::Report, Kind::End, Kind::Manifest, Kind::Bye] {
         let datagram = sample(kind);
-        assert_eq!(
-            read(&datagram[..datagram.len() - 1]),
-            Err(Discard::Truncated)
-        );
+        assert_eq!(read(&datagram[..datagram.len() - 1]), Err(Discard::Truncated));
     }
     assert_eq!(read(&sample(Kind::Data)[..40]), Err(Discard::Truncated));
     assert_eq!(read(&[]), Err(Discard::Truncated));
@@ -72,11 +63,7 @@ fn other_versions_and_kinds_are_told_apart() {
     assert_eq!(with(Kind::Data, 0, &[2]), Err(Discard::Version));
     assert_eq!(read(&[0]), Err(Discard::Version));
     for kind in [0, 21, 63, 64, 127, 128, 255] {
-        assert_eq!(
-            with(Kind::Bye, 1, &[kind]),
-            Err(Discard::Kind),
-            "kind {kind}"
-        );
+        assert_eq!(with(Kind::Bye, 1, &[kind]), Err(Discard::Kind), "kind {kind}");
     }
 }
 
@@ -91,38 +78,14 @@ fn an_oversized_datagram_is_refused() {
 
 #[test]
 fn whole_extensions_are_skipped_and_others_are_not() {
-    for kind in Kind::ALL
-        .into_iter()
-        .filter(|kind| kind.number() > Kind::Repair.number())
-    {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.number() > Kind::Repair.number()) {
         let plain = sample(kind);
         let then = |tail: &[u8]| read(&[&plain[..], tail].concat());
         let body = read(&plain).unwrap().body;
-        assert_eq!(
-            then(&[99, 0, 2, 7, 7]).unwrap().body,
-            body,
-            "{}",
-            kind.name()
-        );
-        assert_eq!(
-            then(&[0, 0, 0, 99, 0, 1, 7]).unwrap().body,
-            body,
-            "{}",
-            kind.name()
-        );
-        for tail in [
-            &[9][..],
-            &[9, 0],
-            &[9, 0, 1],
-            &[9, 0, 1, 7, 7],
-            &[9, 255, 255, 7],
-        ] {
-            assert_eq!(
-                then(tail),
-                Err(Discard::Malformed),
-                "{} {tail:?}",
-                kind.name()
-            );
+        assert_eq!(then(&[99, 0, 2, 7, 7]).unwrap().body, body, "{}", kind.name());
+        assert_eq!(then(&[0, 0, 0, 99, 0, 1, 7]).unwrap().body, body, "{}", kind.name());
+        for tail in [&[9][..], &[9, 0], &[9, 0, 1], &[9, 0, 1, 7, 7], &[9, 255, 255, 7]] {
+            assert_eq!(then(tail), Err(Discard::Malformed), "{} {tail:?}", kind.name());
         }
     }
 }
@@ -133,38 +96,17 @@ fn counts_that_lie_are_refused() {
     assert_eq!(with(Kind::Ncf, LIST, &[0, 65]), Err(Discard::Malformed));
     assert_eq!(with(Kind::Ncf, LIST, &[255, 255]), Err(Discard::Malformed));
     assert_eq!(with(Kind::Ncf, LIST, &[0, 64]), Err(Discard::Truncated));
-    assert_eq!(
-        with(Kind::Manifest, HEADER_LEN + 17, &[1, 0]),
-        Err(Discard::Malformed)
-    );
-    assert_eq!(
-        with(Kind::Manifest, HEADER_LEN + 17, &[0, 255]),
-        Err(Discard::Truncated)
-    );
-    assert_eq!(
-        with(Kind::KeyUpdate, HEADER_LEN + 13, &[2, 1]),
-        Err(Discard::Malformed)
-    );
-    assert_eq!(
-        with(Kind::Register, HEADER_LEN + 16, &[65]),
-        Err(Discard::Malformed)
-    );
-    assert_eq!(
-        with(Kind::Register, HEADER_LEN + 16, &[64]),
-        Err(Discard::Truncated)
-    );
+    assert_eq!(with(Kind::Manifest, HEADER_LEN + 17, &[1, 0]), Err(Discard::Malformed));
+    assert_eq!(with(Kind::Manifest, HEADER_LEN + 17, &[0, 255]), Err(Discard::Truncated));
+    assert_eq!(with(Kind::KeyUpdate, HEADER_LEN + 13, &[2, 1]), Err(Discard::Malformed));
+    assert_eq!(with(Kind::Register, HEADER_LEN + 16, &[65]), Err(Discard::Malformed));
+    assert_eq!(with(Kind::Register, HEADER_LEN + 16, &[64]), Err(Discard::Truncated));
 }
 
 #[test]
 fn names_are_text_without_control_characters() {
-    assert_eq!(
-        with(Kind::Register, HEADER_LEN + 17, b"hall\n3"),
-        Err(Discard::Malformed)
-    );
-    assert_eq!(
-        with(Kind::Register, HEADER_LEN + 17, b"\xff"),
-        Err(Discard::Malformed)
-    );
+    assert_eq!(with(Kind::Register, HEADER_LEN + 17, b"hall\n3"), Err(Discard::Malformed));
+    assert_eq!(with(Kind::Register, HEADER_LEN + 17, b"\xff"), Err(Discard::Malformed));
     assert!(with(Kind::Register, HEADER_LEN + 17, "höll3".as_bytes()).is_ok());
 }
 
@@ -196,11 +138,7 @@ const CANNOT_BE: [(&str, Kind, usize, &[u8]); 21] = [
 #[test]
 fn fields_that_cannot_be_are_refused() {
     for (what, kind, at, bytes) in CANNOT_BE {
-        assert_eq!(
-            with(kind, HEADER_LEN + at, bytes),
-            Err(Discard::Malformed),
-            "{what}"
-        );
+        assert_eq!(with(kind, HEADER_LEN + at, bytes), Err(Discard::Malformed), "{what}");
     }
 }
 
@@ -224,10 +162,7 @@ fn a_prefix_cannot_promise_more_than_there_is() {
     assert_eq!(changed(0, &[0, 6]), Err(Discard::Malformed));
     assert_eq!(changed(3, &[0, 5]), Err(Discard::Malformed));
     assert!(changed(3, &[0xff, 0xff]).is_ok());
-    assert!(
-        changed(2, &[0, 0, 5]).is_ok(),
-        "where there are no records, none is looked for"
-    );
+    assert!(changed(2, &[0, 0, 5]).is_ok(), "where there are no records, none is looked for");
     assert_eq!(CodedPrefix::read(&body[..8]), Err(Discard::Truncated));
 }
 

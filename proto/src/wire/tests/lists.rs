@@ -9,10 +9,7 @@ fn a_list_refuses_what_is_too_much() {
     assert_eq!((list.push(1), list.push(2)), (Ok(()), Ok(())));
     assert!(list.is_full());
     assert_eq!(list.push(3), Err(ListFull { max: 2 }));
-    assert_eq!(
-        List::<u8, 2>::try_from(vec![1, 2, 3]),
-        Err(ListFull { max: 2 })
-    );
+    assert_eq!(List::<u8, 2>::try_from(vec![1, 2, 3]), Err(ListFull { max: 2 }));
     assert_eq!(&*list, &[1, 2]);
     assert_eq!(Vec::from(list), [1, 2]);
 }
@@ -26,16 +23,10 @@ fn a_truncated_list_takes_the_first_ones_even_of_endless_many() {
 
 #[test]
 fn a_name_is_short_and_printable() {
-    assert_eq!(
-        "Hörsaal 3 ☕".parse::<Name>().unwrap().to_string(),
-        "Hörsaal 3 ☕"
-    );
+    assert_eq!("Hörsaal 3 ☕".parse::<Name>().unwrap().to_string(), "Hörsaal 3 ☕");
     assert_eq!("".parse::<Name>(), Ok(Name::default()));
     assert!("x".repeat(64).parse::<Name>().is_ok());
-    assert_eq!(
-        "x".repeat(65).parse::<Name>(),
-        Err(NameError::TooLong { len: 65 })
-    );
+    assert_eq!("x".repeat(65).parse::<Name>(), Err(NameError::TooLong { len: 65 }));
     for text in ["a\nb", "\u{7f}", "\u{1b}[31m", "tab\there", "\u{85}"] {
         assert_eq!(text.parse::<Name>(), Err(NameError::Control), "{text:?}");
     }

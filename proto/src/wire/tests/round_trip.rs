@@ -32,32 +32,21 @@ fn list<T: std::fmt::Debug, const MAX: usize>(
 }
 
 fn ranges() -> impl Strategy<Value = List<Range, 64>> {
-    let range =
-        (0..u64::MAX - u64::from(u32::MAX), 1..=u32::MAX).prop_map(|(first, count)| Range {
-            first: Seq(first),
-            count,
-        });
+    let range = (0..u64::MAX - u64::from(u32::MAX), 1..=u32::MAX)
+        .prop_map(|(first, count)| Range { first: Seq(first), count });
     list(range, 0)
 }
 
 fn needs() -> impl Strategy<Value = List<Need, 64>> {
-    list(
-        (seq(), 1..=u8::MAX).prop_map(|(block, count)| Need { block, count }),
-        0,
-    )
+    list((seq(), 1..=u8::MAX).prop_map(|(block, count)| Need { block, count }), 0)
 }
 
 fn coded(parity: bool) -> impl Strategy<Value = Coded> {
     let place = if parity {
-        (1_u8..=128)
-            .prop_flat_map(|k| (Just(k), k..=u8::MAX))
-            .boxed()
+        (1_u8..=128).prop_flat_map(|k| (Just(k), k..=u8::MAX)).boxed()
     } else {
-        prop_oneof![
-            (Just(0), any::<u8>()),
-            (1..=u8::MAX).prop_flat_map(|k| (Just(k), 0..k)),
-        ]
-        .boxed()
+        prop_oneof![(Just(0), any::<u8>()), (1..=u8::MAX).prop_flat_map(|k| (Just(k), 0..k)),]
+            .boxed()
     };
     (any::<u32>(), place, 0_u8..=7, vec(any::<u8>(), 9..1500)).prop_map(
         |(block, (k, index), depth_log2, body)| Coded {
@@ -71,10 +60,7 @@ fn coded(parity: bool) -> impl Strategy<Value = Coded> {
 }
 
 fn repair_bodies() -> impl Strategy<Value = Body> {
-    let reason = prop_oneof![
-        Just(RefusedReason::TooLate),
-        Just(RefusedReason::OverBudget)
-    ];
+    let reason = prop_oneof![Just(RefusedReason::TooLate), Just(RefusedReason::OverBudget)];
     prop_oneof![
         coded(false).prop_map(Body::Data),
         coded(true).prop_map(Body::Parity),
@@ -117,85 +103,62 @@ fn announce() -> impl Strategy<Value = Body> {
     let feedback = option::of(any::<(std::net::IpAddr, u16)>())
         .prop_map(|address| address.map(|(ip, port)| SocketAddr::new(ip, port)));
     let optional = (feedback, option::of(any::<u128>()));
-    (
-        name(),
-        mode,
-        (9..=u16::MAX, 1..=u8::MAX),
-        (seq(), seq()),
-        numbers,
-        optional,
+    (name(), mode, (9..=u16::MAX, 1..=u8::MAX), (seq(), seq()), numbers, optional).prop_map(
+        |(name, mode, (coded_len, k), (trail, lead), numbers, (feedback, nonce_echo))| {
+            let (started_us, deadline_ms, rate_bps, heartbeat_max_ms, grtt_us, group_size) =
+                numbers;
+            Body::Announce(Announce {
+                started_us,
+                name,
+                mode,
+                deadline_ms,
+                coded_len,
+                k,
+                trail,
+                lead,
+                rate_bps,
+                heartbeat_max_ms,
+                grtt_us,
+                group_size,
+                feedback,
+                nonce_echo,
+            })
+        },
     )
-        .prop_map(
-            |(name, mode, (coded_len, k), (trail, lead), numbers, (feedback, nonce_echo))| {
-                let (started_us, deadline_ms, rate_bps, heartbeat_max_ms, grtt_us, group_size) =
-                    numbers;
-                Body::Announce(Announce {
-                    started_us,
-                    name,
-                    mode,
-                    deadline_ms,
-                    coded_len,
-                    k,
-                    trail,
-                    lead,
-                    rate_bps,
-                    heartbeat_max_ms,
-                    grtt_us,
-                    group_size,
-                    feedback,
-                    nonce_echo,
-                })
-            },
-        )
 }
 
 fn report() -> impl Strategy<Value = Body> {
     let state = (0_u8..=3).prop_map(|state| ReportState::try_from(state).unwrap());
     let losses =
         any::<(u64, u64, u64, u64, u64)>().prop_map(|(wire, kernel, ring, late, unauthentic)| {
-            Losses {
-                wire,
-                kernel,
-                ring,
-                late,
-                unauthentic,
-            }
+            Losses { wire, kernel, ring, late, unauthentic }
         });
     let counts = any::<(u64, u64, u64, u64)>();
     let numbers = any::<(u32, u32, u32, u32)>();
     let places = (seq(), seq(), seq());
-    (
-        subscriber(),
-        state,
-        places,
-        counts,
-        losses,
-        uniform5(any::<u32>()),
-        numbers,
+    (subscriber(), state, places, counts, losses, uniform5(any::<u32>()), numbers).prop_map(
+        |(subscriber, state, (limit, highest, next), counts, losses, bursts, numbers)| {
+            let (received, repaired, recovered, given_up) = counts;
+            let (ce, jitter_us, echo, hold_us) = numbers;
+            Body::Report(Report {
+                subscriber,
+                state,
+                limit,
+                highest,
+                next,
+                received,
+                repaired,
+                recovered,
+                given_up,
+                losses,
+                bursts,
+                ce,
+                jitter_us,
+                echo: WireTime(echo),
+                hold_us,
+            })
+        },
     )
-        .prop_map(
-            |(subscriber, state, (limit, highest, next), counts, losses, bursts, numbers)| {
-                let (received, repaired, recovered, given_up) = counts;
-                let (ce, jitter_us, echo, hold_us) = numbers;
-                Body::Report(Report {
-                    subscriber,
-                    state,
-                    limit,
-                    highest,
-                    next,
-                    received,
-                    repaired,
-                    recovered,
-                    given_up,
-                    losses,
-                    bursts,
-                    ce,
-                    jitter_us,
-                    echo: WireTime(echo),
-                    hold_us,
-                })
-            },
-        )
 }
 
 fn membership() -> impl Strategy<Value = Body> {
@@ -203,36 +166,19 @@ fn membership() -> impl Strategy<Value = Body> {
     let left = (1_u8..=3).prop_map(|reason| ByeReason::try_from(reason).unwrap());
     prop_oneof![
         (subscriber(), name(), any::<u128>()).prop_map(|(subscriber, name, nonce)| {
-            Body::Register(Register {
-                subscriber,
-                name,
-                nonce,
-            })
+            Body::Register(Register { subscriber, name, nonce })
         }),
         (subscriber(), any::<u128>()).prop_map(|(subscriber, cookie)| {
             Body::CookieChallenge(CookieChallenge { subscriber, cookie })
         }),
         (subscriber(), any::<u128>(), name()).prop_map(|(subscriber, cookie, name)| {
-            Body::CookieReply(CookieReply {
-                subscriber,
-                cookie,
-                name,
-            })
+            Body::CookieReply(CookieReply { subscriber, cookie, name })
         }),
         (subscriber(), seq(), seq()).prop_map(|(subscriber, from, to)| {
-            Body::CatchUpRequest(CatchUpRequest {
-                subscriber,
-                from,
-                to,
-            })
+            Body::CatchUpRequest(CatchUpRequest { subscriber, from, to })
         }),
         (subscriber(), seq(), seq(), seq()).prop_map(|(subscriber, from, to, trail)| {
-            Body::CatchUpAccept(CatchUpAccept {
-                subscriber,
-                from,
-                to,
-                trail,
-            })
+            Body::CatchUpAccept(CatchUpAccept { subscriber, from, to, trail })
         }),
         (subscriber(), evicted)
             .prop_map(|(subscriber, reason)| Body::Evict(Evict { subscriber, reason })),
@@ -247,53 +193,23 @@ fn membership() -> impl Strategy<Value = Body> {
 fn ends_and_keys() -> impl Strategy<Value = Body> {
     let hashes = list(uniform16(any::<u8>()), 1);
     let signature = (uniform32(any::<u8>()), uniform32(any::<u8>())).prop_map(|halves| {
-        std::array::from_fn(|i| {
-            if i < 32 {
-                halves.0[i]
-            } else {
-                halves.1[i - 32]
-            }
-        })
+        std::array::from_fn(|i| if i < 32 { halves.0[i] } else { halves.1[i - 32] })
     });
     prop_oneof![
-        (
-            seq(),
-            any::<u64>(),
-            option::of(uniform32(any::<u8>())),
-            any::<bool>()
-        )
-            .prop_map(|(lead, bytes, sha256, aborted)| Body::End(End {
-                lead,
-                bytes,
-                sha256,
-                aborted
-            })),
+        (seq(), any::<u64>(), option::of(uniform32(any::<u8>())), any::<bool>()).prop_map(
+            |(lead, bytes, sha256, aborted)| Body::End(End { lead, bytes, sha256, aborted })
+        ),
         (seq(), 0_u8..=7, any::<u64>(), hashes, signature).prop_map(
             |(block, depth_log2, started_us, hashes, signature)| {
-                Body::Manifest(Manifest {
-                    block,
-                    depth_log2,
-                    started_us,
-                    hashes,
-                    signature,
-                })
+                Body::Manifest(Manifest { block, depth_log2, started_us, hashes, signature })
             }
         ),
         (subscriber(), any::<u8>(), any::<u128>()).prop_map(|(subscriber, have_epoch, nonce)| {
-            Body::KeyRequest(KeyRequest {
-                subscriber,
-                have_epoch,
-                nonce,
-            })
+            Body::KeyRequest(KeyRequest { subscriber, have_epoch, nonce })
         }),
         (any::<(u8, u64, u32)>(), list(any::<u8>(), 0)).prop_map(
             |((epoch, from_number, node), wrapped)| {
-                Body::KeyUpdate(KeyUpdate {
-                    epoch,
-                    from_number,
-                    node,
-                    wrapped,
-                })
+                Body::KeyUpdate(KeyUpdate { epoch, from_number, node, wrapped })
             }
         ),
     ]
@@ -310,9 +226,7 @@ pub(super) fn packet() -> impl Strategy<Value = Packet> {
     ];
     (any::<(u8, u8, u16, u64, u64, u32)>(), body).prop_map(|(fields, body)| {
         let (flags, key_epoch, stream, session, number, sent_at) = fields;
-        let flags = body
-            .coded()
-            .map_or(flags, |coded| flags & !7 | coded.depth_log2);
+        let flags = body.coded().map_or(flags, |coded| flags & !7 | coded.depth_log2);
         let header = Header {
             kind: body.kind(),
             flags,

@@ -12,7 +12,7 @@ const COOKIE: u128 = 0xd0d1_d2d3_d4d5_d6d7_d8d9_dadb_dcdd_dedf;
 const PARITY: [u8; 13] = [0, 5, 1, 0, 0, 0, 0, 0, 0, 0x11, 0x22, 0x33, 0x44];
 
 /// In the order of [`Kind::ALL`].
-pub(super) fn all() -> Vec<Packet> {
+pub(crate) fn all() -> Vec<Packet> {
     let mut bodies = coded();
     bodies.extend([nak(), ncf(), refused(), heartbeat(), announce(), report()]);
     bodies.extend(membership());
@@ -25,11 +25,7 @@ pub(super) fn packet(body: Body) -> Packet {
     let depth_log2 = body.coded().map_or(0, |coded| coded.depth_log2);
     let header = Header {
         kind,
-        flags: if kind == Kind::Heartbeat {
-            FLAG_REPORT_WANTED
-        } else {
-            depth_log2
-        },
+        flags: if kind == Kind::Heartbeat { FLAG_REPORT_WANTED } else { depth_log2 },
         key_epoch: [(Kind::Manifest, 3), (Kind::KeyUpdate, 2)]
             .into_iter()
             .find_map(|(sealed, epoch)| (kind == sealed).then_some(epoch))
@@ -43,13 +39,7 @@ pub(super) fn packet(body: Body) -> Packet {
 }
 
 fn coded() -> Vec<Body> {
-    let at = |index, k, body| Coded {
-        block: 1024,
-        index,
-        k,
-        depth_log2: 2,
-        body,
-    };
+    let at = |index, k, body| Coded { block: 1024, index, k, depth_log2: 2, body };
     vec![
         Body::Data(at(5, 0, coded_body(1_000_000))),
         Body::Parity(at(64, 64, Bytes::from_static(&PARITY))),
@@ -60,69 +50,29 @@ fn coded() -> Vec<Body> {
 fn coded_body(first_sent_us: u32) -> Bytes {
     let first_sent = WireTime(first_sent_us);
     let mut body = Vec::new();
-    CodedPrefix {
-        len: 5,
-        flags: PREFIX_RECORDS,
-        first_record: 0,
-        first_sent,
-    }
-    .write(&mut body);
+    CodedPrefix { len: 5, flags: PREFIX_RECORDS, first_record: 0, first_sent }.write(&mut body);
     body.extend_from_slice(&[0, 0, 0, 1, b'A']);
     body.into()
 }
 
 fn list<T, const MAX: usize>(elements: Vec<T>) -> List<T, MAX> {
-    elements
-        .try_into()
-        .unwrap_or_else(|_| panic!("a sample fits"))
+    elements.try_into().unwrap_or_else(|_| panic!("a sample fits"))
 }
 
 fn nak() -> Body {
-    let ranges = vec![
-        Range {
-            first: Seq(1030),
-            count: 1,
-        },
-        Range {
-            first: Seq(1040),
-            count: 3,
-        },
-    ];
-    let needs = list(vec![Need {
-        block: Seq(1024),
-        count: 4,
-    }]);
-    Body::Nak(Nak {
-        subscriber: SUBSCRIBER,
-        ranges: list(ranges),
-        needs,
-    })
+    let ranges = vec![Range { first: Seq(1030), count: 1 }, Range { first: Seq(1040), count: 3 }];
+    let needs = list(vec![Need { block: Seq(1024), count: 4 }]);
+    Body::Nak(Nak { subscriber: SUBSCRIBER, ranges: list(ranges), needs })
 }
 
 fn ncf() -> Body {
-    let ranges = list(vec![Range {
-        first: Seq(1030),
-        count: 1,
-    }]);
-    Body::Ncf(Ncf {
-        ranges,
-        needs: list(vec![Need {
-            block: Seq(1024),
-            count: 4,
-        }]),
-    })
+    let ranges = list(vec![Range { first: Seq(1030), count: 1 }]);
+    Body::Ncf(Ncf { ranges, needs: list(vec![Need { block: Seq(1024), count: 4 }]) })
 }
 
 fn refused() -> Body {
-    let ranges = list(vec![Range {
-        first: Seq(800),
-        count: 100,
-    }]);
-    Body::Refused(Refused {
-        reason: RefusedReason::TooLate,
-        trail: Seq(900),
-        ranges,
-    })
+    let ranges = list(vec![Range { first: Seq(800), count: 100 }]);
+    Body::Refused(Refused { reason: RefusedReason::TooLate, trail: Seq(900), ranges })
 }
 
 fn heartbeat() -> Body {
@@ -167,13 +117,7 @@ fn report() -> Body {
         repaired: 20,
         recovered: 15,
         given_up: 1,
-        losses: Losses {
-            wire: 30,
-            kernel: 4,
-            ring: 0,
-            late: 1,
-            unauthentic: 2,
-        },
+        losses: Losses { wire: 30, kernel: 4, ring: 0, late: 1, unauthentic: 2 },
         bursts: [10, 4, 2, 1, 0],
         ce: 3,
         jitter_us: 250,
@@ -186,40 +130,18 @@ fn membership() -> Vec<Body> {
     let subscriber = SUBSCRIBER;
     let name: Name = "hall-3".parse().unwrap();
     vec![
-        Body::Register(Register {
-            subscriber,
-            name: name.clone(),
-            nonce: NONCE,
-        }),
-        Body::CookieChallenge(CookieChallenge {
-            subscriber,
-            cookie: COOKIE,
-        }),
-        Body::CookieReply(CookieReply {
-            subscriber,
-            cookie: COOKIE,
-            name,
-        }),
-        Body::CatchUpRequest(CatchUpRequest {
-            subscriber,
-            from: Seq(0),
-            to: Seq(1100),
-        }),
+        Body::Register(Register { subscriber, name: name.clone(), nonce: NONCE }),
+        Body::CookieChallenge(CookieChallenge { subscriber, cookie: COOKIE }),
+        Body::CookieReply(CookieReply { subscriber, cookie: COOKIE, name }),
+        Body::CatchUpRequest(CatchUpRequest { subscriber, from: Seq(0), to: Seq(1100) }),
         Body::CatchUpAccept(CatchUpAccept {
             subscriber,
             from: Seq(900),
             to: Seq(1100),
             trail: Seq(900),
         }),
-        Body::Evict(Evict {
-            subscriber,
-            reason: EvictReason::Slow,
-        }),
-        Body::Bye(Bye {
-            subscriber,
-            reason: ByeReason::Left,
-            next: Seq(1030),
-        }),
+        Body::Evict(Evict { subscriber, reason: EvictReason::Slow }),
+        Body::Bye(Bye { subscriber, reason: ByeReason::Left, next: Seq(1030) }),
     ]
 }
 
@@ -227,12 +149,7 @@ fn end() -> Body {
     // SHA-256 of nothing: a value that anyone can look up.
     let sha256 = *b"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f\xb9\x24\
                     \x27\xae\x41\xe4\x64\x9b\x93\x4c\xa4\x95\x99\x1b\x78\x52\xb8\x55";
-    Body::End(End {
-        lead: Seq(1100),
-        bytes: 1_400_000,
-        sha256: Some(sha256),
-        aborted: true,
-    })
+    Body::End(End { lead: Seq(1100), bytes: 1_400_000, sha256: Some(sha256), aborted: true })
 }
 
 fn manifest() -> Body {
@@ -246,19 +163,10 @@ fn manifest() -> Body {
 }
 
 fn key_request() -> Body {
-    Body::KeyRequest(KeyRequest {
-        subscriber: SUBSCRIBER,
-        have_epoch: 2,
-        nonce: NONCE,
-    })
+    Body::KeyRequest(KeyRequest { subscriber: SUBSCRIBER, have_epoch: 2, nonce: NONCE })
 }
 
 fn key_update() -> Body {
     let wrapped = list(vec![0xde, 0xad, 0xbe, 0xef]);
-    Body::KeyUpdate(KeyUpdate {
-        epoch: 3,
-        from_number: 5000,
-        node: 1,
-        wrapped,
-    })
+    Body::KeyUpdate(KeyUpdate { epoch: 3, from_number: 5000, node: 1, wrapped })
 }
