@@ -59,11 +59,8 @@ impl Endpoint {
     /// # Errors
     /// What is wrong, and what to write instead.
     pub fn parse_with_broadcast(text: &str, broadcast: &[Ipv4Addr]) -> Result<Self, EndpointError> {
-        let EndpointSpec {
-            endpoint,
-            ttl,
-            interface,
-        } = EndpointSpec::parse_with_broadcast(text, broadcast)?;
+        let EndpointSpec { endpoint, ttl, interface } =
+            EndpointSpec::parse_with_broadcast(text, broadcast)?;
         let options = [("ttl", ttl.is_some()), ("interface", interface.is_some())];
         match options.into_iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(EndpointError::OptionHere { key }),
@@ -184,11 +181,7 @@ impl fmt::Display for EndpointSpec {
 
 impl Options {
     fn with(self, endpoint: Endpoint) -> EndpointSpec {
-        EndpointSpec {
-            endpoint,
-            ttl: self.ttl,
-            interface: self.interface,
-        }
+        EndpointSpec { endpoint, ttl: self.ttl, interface: self.interface }
     }
 }
 
@@ -205,17 +198,8 @@ fn parse_udp(
         refuse_source(&options)?;
         return Ok(options.with(Endpoint::Broadcast(SocketAddrV4::new(v4, port))));
     }
-    let zone = if address.is_ipv6() {
-        only_zone(zone, options.interface.take())?
-    } else {
-        None
-    };
-    let group = Group {
-        address,
-        port,
-        source: options.source,
-        zone,
-    };
+    let zone = if address.is_ipv6() { only_zone(zone, options.interface.take())? } else { None };
+    let group = Group { address, port, source: options.source, zone };
     group.check()?;
     Ok(options.with(Endpoint::Multicast(group)))
 }
@@ -226,11 +210,9 @@ fn only_zone(
     interface: Option<String>,
 ) -> Result<Option<String>, EndpointError> {
     match (zone, interface) {
-        (Some(first), Some(second)) if first != second => Err(EndpointError::Twice {
-            what: "the interface",
-            first,
-            second,
-        }),
+        (Some(first), Some(second)) if first != second => {
+            Err(EndpointError::Twice { what: "the interface", first, second })
+        }
         (zone, interface) => Ok(zone.or(interface)),
     }
 }
@@ -243,31 +225,22 @@ fn parse_host(url: &Url<'_>, options: &Options) -> Result<(String, u16), Endpoin
         Ok((address, _)) if address.is_multicast() => {
             Err(EndpointError::Multicast { address, port })
         }
-        Ok((IpAddr::V4(v4), _)) if v4.is_broadcast() => Err(EndpointError::Host {
-            host: host.to_owned(),
-        }),
+        Ok((IpAddr::V4(v4), _)) if v4.is_broadcast() => {
+            Err(EndpointError::Host { host: host.to_owned() })
+        }
         Ok(_) => Ok((host.to_owned(), port)),
         Err(_) if is_host_name(host) => Ok((host.to_owned(), port)),
-        Err(_) => Err(EndpointError::Host {
-            host: host.to_owned(),
-        }),
+        Err(_) => Err(EndpointError::Host { host: host.to_owned() }),
     }
 }
 
 /// Whether it can be a name of DNS. A last label of digits makes it a mistyped address instead.
 fn is_host_name(host: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let last = host
-        .rsplit('.')
-        .find(|label| !label.is_empty())
-        .unwrap_or_default();
+    let last = host.rsplit('.').find(|label| !label.is_empty()).unwrap_or_default();
     host.chars().all(fits) && last.chars().any(|c| !c.is_ascii_digit())
 }
 
 fn refuse_source(options: &Options) -> Result<(), EndpointError> {
-    if options.source.is_some() {
-        Err(EndpointError::SourceHere)
-    } else {
-        Ok(())
-    }
+    if options.source.is_some() { Err(EndpointError::SourceHere) } else { Ok(()) }
 }

@@ -14,16 +14,19 @@
 //! | what a subscriber does | [`receiver`], [`Receiver`] |
 //! | how an address is written | [`endpoint`] |
 //! | numbers, names, time and units | [`seq`], [`id`], [`time`], [`units`] |
+//! | parity: block code, recovery | [`fec`] |
 //! | the cookie before any unicast answer | [`cookie`] |
 //! | group round-trip time and group size | [`grtt`] |
 //!
 //! `docs/PROTOCOL.md` gives every packet field by field, with the rules and test vectors.
-#![forbid(unsafe_code)]
+// Not `forbid`: `fec/simd.rs` expects it, the one place in this crate.
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod config;
 pub mod cookie;
 pub mod endpoint;
+pub mod fec;
 pub mod grtt;
 pub mod id;
 pub mod receiver;

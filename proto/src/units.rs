@@ -51,14 +51,9 @@ struct Quantity<'a> {
 impl<'a> Quantity<'a> {
     fn parse(text: &'a str, examples: &'static str) -> Result<Self, UnitError> {
         let text = text.trim();
-        let end = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
-        let refused = || UnitError::Number {
-            text: text.to_owned(),
-            examples,
-        };
+        let refused = || UnitError::Number { text: text.to_owned(), examples };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if whole.is_empty() || fraction.contains('.') {
             return Err(refused());
@@ -66,21 +61,10 @@ impl<'a> Quantity<'a> {
         // Nine decimals and fifteen digits before them are more than any unit here can tell.
         let decimals = u32::try_from(fraction.len()).map_err(|_| refused())?;
         if decimals > 9 || whole.len() > 20 {
-            return Err(UnitError::Range {
-                text: text.to_owned(),
-                examples,
-            });
+            return Err(UnitError::Range { text: text.to_owned(), examples });
         }
-        let digits = format!("{whole}{fraction}")
-            .parse()
-            .map_err(|_| refused())?;
-        Ok(Self {
-            text,
-            examples,
-            digits,
-            decimals,
-            unit: unit.trim_start(),
-        })
+        let digits = format!("{whole}{fraction}").parse().map_err(|_| refused())?;
+        Ok(Self { text, examples, digits, decimals, unit: unit.trim_start() })
     }
 
     /// The quantity in units of which `per_unit` make one of the unit written; rounded down.
@@ -90,18 +74,11 @@ impl<'a> Quantity<'a> {
     }
 
     fn out_of_range(&self) -> UnitError {
-        UnitError::Range {
-            text: self.text.to_owned(),
-            examples: self.examples,
-        }
+        UnitError::Range { text: self.text.to_owned(), examples: self.examples }
     }
 
     fn no_unit(&self) -> UnitError {
-        let unit = if self.unit.is_empty() {
-            "no unit"
-        } else {
-            self.unit
-        };
+        let unit = if self.unit.is_empty() { "no unit" } else { self.unit };
         UnitError::Unit {
             unit: unit.to_owned(),
             text: self.text.to_owned(),
@@ -120,12 +97,8 @@ impl Bitrate {
     /// How long `bytes` take at this rate; for ever at rate 0.
     #[must_use]
     pub fn duration_of(self, bytes: u64) -> Duration {
-        let bit_nanos = u128::from(bytes)
-            .saturating_mul(8)
-            .saturating_mul(NANOS_PER_SECOND);
-        bit_nanos
-            .checked_div(u128::from(self.0))
-            .map_or(Duration::MAX, from_nanos)
+        let bit_nanos = u128::from(bytes).saturating_mul(8).saturating_mul(NANOS_PER_SECOND);
+        bit_nanos.checked_div(u128::from(self.0)).map_or(Duration::MAX, from_nanos)
     }
 
     /// How many whole bytes go in `duration` at this rate.
@@ -164,12 +137,8 @@ impl fmt::Display for Bitrate {
     /// The largest unit that needs no more than three decimals: `20M`, `1.5G`, `999`. Exact, so
     /// that it reads back as itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [
-            (1_000_000_000_000, "T"),
-            (1_000_000_000, "G"),
-            (1_000_000, "M"),
-            (1_000, "k"),
-        ];
+        let units =
+            [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
         let fits = |unit: u64| self.0 >= unit && self.0.is_multiple_of(unit / 1_000);
         match units.into_iter().find(|(unit, _)| fits(*unit)) {
             Some((unit, name)) => f.pad(&format!("{}{name}", with_decimals(self.0, unit))),
@@ -206,9 +175,7 @@ impl FromStr for ByteCount {
             Some(prefix) => binary(prefix),
             None => decimal(prefix),
         };
-        Ok(Self(
-            quantity.times(per_unit.ok_or_else(|| quantity.no_unit())?)?,
-        ))
+        Ok(Self(quantity.times(per_unit.ok_or_else(|| quantity.no_unit())?)?))
     }
 }
 
@@ -393,12 +360,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Bitrate(bits)), "{text}");
         }
-        for (bits, text) in [
-            (20_000_000, "20M"),
-            (1_500_000, "1.5M"),
-            (1_234_567, "1234.567k"),
-            (999, "999"),
-        ] {
+        for (bits, text) in
+            [(20_000_000, "20M"), (1_500_000, "1.5M"), (1_234_567, "1234.567k"), (999, "999")]
+        {
             assert_eq!(Bitrate(bits).to_string(), text);
         }
     }
@@ -420,10 +384,7 @@ mod tests {
             ("1.0000000001G", "out of range"),
         ] {
             let message = text.parse::<Bitrate>().unwrap_err().to_string();
-            assert!(
-                message.contains(says) && message.contains("20M, 1.5G"),
-                "{text}: {message}"
-            );
+            assert!(message.contains(says) && message.contains("20M, 1.5G"), "{text}: {message}");
         }
     }
 
@@ -519,17 +480,7 @@ mod tests {
             assert!((ratio.value() - value).abs() < 1e-12, "{text}: {ratio:?}");
             assert_eq!(ratio.to_string(), shown);
         }
-        for text in [
-            "",
-            "101%",
-            "1.1",
-            "-1%",
-            "1%%",
-            "x",
-            "1 permille",
-            "NaN",
-            "inf",
-        ] {
+        for text in ["", "101%", "1.1", "-1%", "1%%", "x", "1 permille", "NaN", "inf"] {
             assert!(text.parse::<Ratio>().is_err(), "{text}");
         }
         assert_eq!((Ratio::new(1.5), Ratio::new(f64::NAN)), (None, None));

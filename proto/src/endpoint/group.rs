@@ -29,8 +29,7 @@ impl Group {
             IpAddr::V4(v4) => check_v4(v4, self.port)?,
             IpAddr::V6(v6) => check_v6(v6, self.port, self.zone.is_some())?,
         }
-        self.source
-            .map_or(Ok(()), |source| self.check_source(source))
+        self.source.map_or(Ok(()), |source| self.check_source(source))
     }
 
     /// Checks that a receiver can join: a source-specific group needs its source (RFC 4607).
@@ -40,10 +39,7 @@ impl Group {
     /// The group is source-specific and no source is named.
     pub fn check_joinable(&self) -> Result<(), EndpointError> {
         if self.is_source_specific_range() && self.source.is_none() {
-            return Err(EndpointError::NoSource {
-                group: self.address,
-                port: self.port,
-            });
+            return Err(EndpointError::NoSource { group: self.address, port: self.port });
         }
         Ok(())
     }
@@ -88,16 +84,11 @@ impl Group {
     fn check_source(&self, source: IpAddr) -> Result<(), EndpointError> {
         if source.is_ipv4() != self.address.is_ipv4() {
             let group = self.address;
-            return Err(EndpointError::SourceFamily {
-                source_address: source,
-                group,
-            });
+            return Err(EndpointError::SourceFamily { source_address: source, group });
         }
         let is_broadcast = source == IpAddr::V4(Ipv4Addr::BROADCAST);
         if source.is_multicast() || source.is_unspecified() || is_broadcast {
-            return Err(EndpointError::Source {
-                source_address: source,
-            });
+            return Err(EndpointError::Source { source_address: source });
         }
         Ok(())
     }
@@ -124,10 +115,7 @@ impl fmt::Display for Group {
 /// switch that forwards by it cannot keep them apart, and each subscriber of one is sent both.
 #[must_use]
 pub fn same_ethernet_mac(groups: &[Group]) -> Vec<(usize, usize)> {
-    let macs: Vec<_> = groups
-        .iter()
-        .map(|group| (group.address, group.ethernet_mac()))
-        .collect();
+    let macs: Vec<_> = groups.iter().map(|group| (group.address, group.ethernet_mac())).collect();
     let mut pairs = Vec::new();
     for (second, (address, mac)) in macs.iter().enumerate() {
         let before = macs.iter().take(second).enumerate();
@@ -139,41 +127,24 @@ pub fn same_ethernet_mac(groups: &[Group]) -> Vec<(usize, usize)> {
 
 fn check_v4(group: Ipv4Addr, port: u16) -> Result<(), EndpointError> {
     if !group.is_multicast() {
-        return Err(EndpointError::NotMulticast {
-            address: group.into(),
-            port,
-        });
+        return Err(EndpointError::NotMulticast { address: group.into(), port });
     }
     if group.octets().starts_with(&[224, 0, 0]) {
-        return Err(EndpointError::ControlBlock {
-            group: group.into(),
-        });
+        return Err(EndpointError::ControlBlock { group: group.into() });
     }
     Ok(())
 }
 
 fn check_v6(group: Ipv6Addr, port: u16, has_zone: bool) -> Result<(), EndpointError> {
     if !group.is_multicast() {
-        return Err(EndpointError::NotMulticast {
-            address: group.into(),
-            port,
-        });
+        return Err(EndpointError::NotMulticast { address: group.into(), port });
     }
-    let refused = |why| {
-        Err(EndpointError::Scope {
-            group: group.into(),
-            why,
-        })
-    };
+    let refused = |why| Err(EndpointError::Scope { group: group.into(), why });
     match scope(group) {
         0x0 | 0xf => refused("its scope is reserved"),
         0x1 => refused("its scope is one interface, so that it never leaves the host"),
-        0x2 if is_well_known(group) => Err(EndpointError::ControlBlock {
-            group: group.into(),
-        }),
-        0x2 if !has_zone => Err(EndpointError::NoZone {
-            group: group.into(),
-        }),
+        0x2 if is_well_known(group) => Err(EndpointError::ControlBlock { group: group.into() }),
+        0x2 if !has_zone => Err(EndpointError::NoZone { group: group.into() }),
         _ => Ok(()),
     }
 }
@@ -209,9 +180,7 @@ fn warnings_v4(group: Ipv4Addr) -> Vec<String> {
         ));
     }
     if group.octets().starts_with(&[232, 0, 0]) {
-        warnings.push(format!(
-            "{group} is reserved (RFC 4607): use 232.0.1.0 and above"
-        ));
+        warnings.push(format!("{group} is reserved (RFC 4607): use 232.0.1.0 and above"));
     }
     if matches!(group.octets(), [_, 0 | 128, 0, _]) {
         warnings.push(format!(

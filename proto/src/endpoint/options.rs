@@ -40,10 +40,7 @@ impl Options {
                     options.packet_len = Some(number(key, value, "a number of bytes, as 1316")?);
                 }
                 _ => {
-                    return Err(EndpointError::Option {
-                        key: key.to_owned(),
-                        known,
-                    });
+                    return Err(EndpointError::Option { key: key.to_owned(), known });
                 }
             }
         }
@@ -52,18 +49,12 @@ impl Options {
 
     fn set_interface(&mut self, key: &str, value: &str) -> Result<(), EndpointError> {
         if !is_interface(value) {
-            return Err(refused(
-                key,
-                value,
-                "the name, index or address of an interface",
-            ));
+            return Err(refused(key, value, "the name, index or address of an interface"));
         }
         match self.interface.replace(value.to_owned()) {
-            Some(first) if first != value => Err(EndpointError::Twice {
-                what: "the interface",
-                first,
-                second: value.to_owned(),
-            }),
+            Some(first) if first != value => {
+                Err(EndpointError::Twice { what: "the interface", first, second: value.to_owned() })
+            }
             _ => Ok(()),
         }
     }
@@ -86,9 +77,7 @@ impl Options {
 }
 
 fn only_source(value: &str) -> Result<IpAddr, EndpointError> {
-    value
-        .parse()
-        .map_err(|_| refused("sources", value, "the address of exactly one source"))
+    value.parse().map_err(|_| refused("sources", value, "the address of exactly one source"))
 }
 
 fn number<T: FromStr>(key: &str, value: &str, wanted: &'static str) -> Result<T, EndpointError> {
@@ -96,9 +85,5 @@ fn number<T: FromStr>(key: &str, value: &str, wanted: &'static str) -> Result<T,
 }
 
 fn refused(key: &str, value: &str, wanted: &'static str) -> EndpointError {
-    EndpointError::OptionValue {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        wanted,
-    }
+    EndpointError::OptionValue { key: key.to_owned(), value: value.to_owned(), wanted }
 }

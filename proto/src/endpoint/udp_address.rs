@@ -36,12 +36,7 @@ impl UdpAddress {
     #[must_use]
     pub fn group(&self) -> Option<Group> {
         let address = self.address.filter(IpAddr::is_multicast)?;
-        Some(Group {
-            address,
-            port: self.port,
-            source: self.source,
-            zone: self.zone.clone(),
-        })
+        Some(Group { address, port: self.port, source: self.source, zone: self.zone.clone() })
     }
 
     /// Where to send; `None` if no address was written. The zone is not in it.
@@ -113,11 +108,7 @@ impl fmt::Display for UdpAddress {
             f.write_str("@")?;
         }
         if let Some(address) = self.address {
-            let zone = self
-                .zone
-                .as_ref()
-                .map(|zone| format!("%{zone}"))
-                .unwrap_or_default();
+            let zone = self.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
             f.write_str(&bracketed(&format!("{address}{zone}")))?;
         }
         write!(f, ":{}", self.port)?;
@@ -126,9 +117,7 @@ impl fmt::Display for UdpAddress {
             ("interface", self.interface.clone()),
             ("pkt_size", self.packet_len.map(|len| len.to_string())),
         ];
-        let given = options
-            .iter()
-            .filter_map(|(key, value)| value.as_ref().map(|v| (key, v)));
+        let given = options.iter().filter_map(|(key, value)| value.as_ref().map(|v| (key, v)));
         for (place, (key, value)) in given.enumerate() {
             write!(f, "{}{key}={value}", if place == 0 { '?' } else { '&' })?;
         }

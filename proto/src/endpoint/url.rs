@@ -35,42 +35,24 @@ impl<'a> Url<'a> {
         let options = query.split('&').filter(|option| !option.is_empty());
         let options = options.map(|option| option.split_once('=').unwrap_or((option, "")));
         let scheme = scheme.to_ascii_lowercase();
-        Ok(Self {
-            scheme,
-            source,
-            host,
-            port,
-            options: options.collect(),
-        })
+        Ok(Self { scheme, source, host, port, options: options.collect() })
     }
 
     /// The port, where one must be written.
     pub(super) fn port(&self) -> Result<u16, EndpointError> {
-        self.port.ok_or_else(|| EndpointError::NoPort {
-            host: bracketed(self.host),
-        })
+        self.port.ok_or_else(|| EndpointError::NoPort { host: bracketed(self.host) })
     }
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), EndpointError> {
-    let (host, port) = match authority
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, after)) => {
             let port = after.strip_prefix(':');
-            (
-                host,
-                Some(port.ok_or_else(|| EndpointError::Port {
-                    port: after.to_owned(),
-                })?),
-            )
+            (host, Some(port.ok_or_else(|| EndpointError::Port { port: after.to_owned() })?))
         }
         None if authority.matches(':').count() > 1 => {
-            return Err(EndpointError::NoBrackets {
-                written: authority.to_owned(),
-            });
+            return Err(EndpointError::NoBrackets { written: authority.to_owned() });
         }
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -84,25 +66,17 @@ fn parse_port(text: &str) -> Result<u16, EndpointError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(EndpointError::Port {
-            port: text.to_owned(),
-        }),
+        _ => Err(EndpointError::Port { port: text.to_owned() }),
     }
 }
 
 fn without_brackets(text: &str) -> &str {
-    text.strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text)
+    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text)
 }
 
 /// A host as it stands before a port: an IPv6 address in brackets.
 pub(super) fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Reads an address with, for IPv6, the interface after a `%`.
@@ -115,17 +89,12 @@ pub(super) fn parse_zoned(host: &str) -> Result<(IpAddr, Option<String>), Endpoi
     match zone {
         None => Ok((ip, None)),
         Some(zone) if ip.is_ipv6() && is_interface(zone) => Ok((ip, Some(zone.to_owned()))),
-        Some(zone) => Err(EndpointError::Zone {
-            host: host.to_owned(),
-            zone: zone.to_owned(),
-        }),
+        Some(zone) => Err(EndpointError::Zone { host: host.to_owned(), zone: zone.to_owned() }),
     }
 }
 
 pub(super) fn parse_ip(text: &str) -> Result<IpAddr, EndpointError> {
-    text.parse().map_err(|_| EndpointError::Address {
-        written: text.to_owned(),
-    })
+    text.parse().map_err(|_| EndpointError::Address { written: text.to_owned() })
 }
 
 /// Whether it can be the name, index or address of an interface.
