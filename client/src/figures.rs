@@ -102,7 +102,9 @@ impl Figures {
     }
 
     fn add(&mut self, metric: &'static str, label: impl Into<Cow<'static, str>>, count: u64) {
-        *self.counts.entry((metric, label.into())).or_default() += count;
+        let total = self.counts.entry((metric, label.into())).or_default();
+        // What a forged announce claims is lost has no bound.
+        *total = total.saturating_add(count);
     }
 }
 

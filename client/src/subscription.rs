@@ -9,7 +9,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use host::clock::Clock;
 use host::interface::{Family, Interface, InterfaceError, InvalidInterface, choose};
 use host::poller::Waker;
 use proto::receiver::{Delivered, SessionInfo, Via};
@@ -323,11 +322,6 @@ fn receiver_config(config: &SubscriptionConfig, socket: &GroupSocket) -> Receive
         silent_after: SILENT_AFTER.min(defaults.silent_timeout),
         seed: chance::seed(),
     }
-}
-
-/// Wall time, for what a person reads.
-pub(crate) fn unix_us() -> u64 {
-    Clock::unix_us()
 }
 
 /// A gap that nobody closed after so many questions stays open.

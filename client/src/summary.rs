@@ -50,6 +50,8 @@ pub struct Totals {
     pub delivered_bytes: u64,
     /// Packets of payload handed out.
     pub delivered_packets: u64,
+    /// Packets that were missing when a later one came.
+    pub missed_packets: u64,
     /// Packets given up.
     pub lost_packets: u64,
     /// Packets that were missing and came by repair.
@@ -137,7 +139,9 @@ impl Totals {
         self.received_datagrams += other.received_datagrams;
         self.delivered_bytes += other.delivered_bytes;
         self.delivered_packets += other.delivered_packets;
-        self.lost_packets += other.lost_packets;
+        // What a forged announce claims has no bound.
+        self.missed_packets = self.missed_packets.saturating_add(other.missed_packets);
+        self.lost_packets = self.lost_packets.saturating_add(other.lost_packets);
         self.repaired_packets += other.repaired_packets;
         self.duplicate_packets += other.duplicate_packets;
         self.kernel_drops += other.kernel_drops;

@@ -65,7 +65,7 @@ pub(crate) struct MissingList {
 impl Tally {
     /// Packets given up, whatever the cause.
     pub(crate) fn packets_lost(&self) -> u64 {
-        self.stats.packets_lost() + self.ring_lost
+        self.stats.packets_lost().saturating_add(self.ring_lost)
     }
 
     /// A datagram of the group came.
@@ -119,7 +119,8 @@ impl Delays {
 impl MissingList {
     /// Adds packets that are missing.
     pub(crate) fn add(&mut self, range: SeqRange, cause: &'static str) {
-        self.packets += range.len();
+        // An announce may claim what was never sent, again and again.
+        self.packets = self.packets.saturating_add(range.len());
         if let Some(last) = self.ranges.last_mut()
             && last.cause == cause
             && last.range.end == range.first

@@ -75,7 +75,7 @@ impl Verdict {
 
     /// Packets were given up.
     pub(super) fn lose(&mut self, packets: u64) {
-        self.lost += packets;
+        self.lost = self.lost.saturating_add(packets);
     }
 
     /// The session ended.

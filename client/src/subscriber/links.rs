@@ -67,7 +67,7 @@ impl Subscriber {
         let mut is_retried = false;
         let ids: Vec<u32> = self.subscriptions.keys().copied().collect();
         for id in ids {
-            is_retried |= !self.look(id, &interfaces, is_settled, now);
+            is_retried |= !self.look(id, &interfaces, is_settled);
         }
         if is_retried {
             self.links.look_at = Some(now.after(RETRY_INTERVAL));
@@ -75,19 +75,13 @@ impl Subscriber {
     }
 
     /// Looks at the link of one subscription; false if it is to be tried again.
-    fn look(
-        &mut self,
-        id: u32,
-        interfaces: &[Interface],
-        is_settled: bool,
-        now: Timestamp,
-    ) -> bool {
+    fn look(&mut self, id: u32, interfaces: &[Interface], is_settled: bool) -> bool {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return true };
         if !subscription.look_at_link(interfaces) || !is_settled {
             return true;
         }
         self.touched.insert(id);
-        if let Err(error) = subscription.rejoin(interfaces, &self.records, now) {
+        if let Err(error) = subscription.rejoin(interfaces, &self.records) {
             tracing::warn!(%error, "not joined again yet");
             return false;
         }

@@ -102,6 +102,7 @@ fn totals(tally: &Tally, delivered_bytes: u64) -> Totals {
         received_datagrams: datagrams_received(tally),
         delivered_bytes,
         delivered_packets: stats.packets_delivered,
+        missed_packets: stats.packets_missed,
         lost_packets: tally.packets_lost(),
         repaired_packets: stats.packets_repaired,
         duplicate_packets: stats.packets_duplicate,

@@ -48,7 +48,7 @@ impl Subscription {
             return;
         }
         for loss in self.output.push_over(&mut self.batch) {
-            self.tally.ring_lost += loss.0.len();
+            self.tally.ring_lost = self.tally.ring_lost.saturating_add(loss.0.len());
             self.miss(loss.0, "ring", records);
         }
     }

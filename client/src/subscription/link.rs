@@ -1,7 +1,6 @@
 //! An interface that goes, and comes back.
 
 use host::interface::Interface;
-use proto::Timestamp;
 
 use super::Subscription;
 use crate::record::{Record, Records};
@@ -24,12 +23,11 @@ impl Subscription {
         self.socket.is_none() || found.index != self.interface.index
     }
 
-    /// Joins again; gives the reason that it was needed.
+    /// Joins again, on a socket of its own.
     pub(crate) fn rejoin(
         &mut self,
         interfaces: &[Interface],
         records: &Records,
-        now: Timestamp,
     ) -> Result<(), SocketError> {
         let Some(found) = self.find(interfaces).cloned() else { return Ok(()) };
         let reason = if found.index == self.interface.index { "link" } else { "recreated" };
@@ -41,8 +39,7 @@ impl Subscription {
         self.interface = found;
         self.tally.on_rejoin(reason);
         let (group, interface) = (&self.group, &self.interface);
-        let away = now.since(self.joined_at);
-        tracing::info!(group, %interface, reason, since_join = ?away, "joined again");
+        tracing::info!(group, %interface, reason, "joined again");
         records.write(&Record::Rejoined { group, interface: &interface.name, reason });
         Ok(())
     }
