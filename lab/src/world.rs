@@ -7,63 +7,32 @@
 //! |---|---|
 //! | loss, delay, reorder, duplicates | `world/link.rs` |
 //! | one receiver and what it was handed | `world/listener.rs` |
+//! | what a world is made of | `world/plan.rs` |
+//! | what is under way | `world/event.rs` |
 
+mod event;
 mod link;
 mod listener;
+mod plan;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto::receiver::Via;
 use proto::sender::{self, Destination};
-use proto::wire::{self, Datagram, Kind, Packet, StreamMode};
-use proto::{
-    Bitrate, ByteCount, Delivery, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
-    SubscriberId, Timestamp,
-};
+use proto::wire::{self, Datagram, Kind, Packet};
+use proto::{ReceiverConfig, Sender, SenderConfig, Timestamp};
+
+use event::{Arrival, Event};
+use plan::{address_of, new_sender, receiver_config, sender_config, source_address};
 
 pub use link::Link;
 pub use listener::Listener;
-
-/// What a world is made of.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Decides everything that is left to chance.
-    pub seed: u64,
-    /// How many receivers there are from the beginning.
-    pub receivers: usize,
-    /// What lies between the sender and each of them.
-    pub link: Link,
-    /// The stream's rate; `None` is `auto`.
-    pub rate: Option<Bitrate>,
-    /// Whether a late packet is still wanted.
-    pub delivery: Delivery,
-    /// What the sender keeps.
-    pub retain: ByteCount,
-    /// What each receiver's socket holds.
-    pub socket_buffer: ByteCount,
-    /// How long End is repeated for those who are not getting on.
-    pub finish_timeout: Duration,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            receivers: 10,
-            link: Link::default(),
-            rate: Some(Bitrate(100_000_000)),
-            delivery: Delivery::Reliable,
-            retain: ByteCount(64 << 20),
-            socket_buffer: ByteCount(8 << 20),
-            finish_timeout: Duration::from_secs(10),
-        }
-    }
-}
+pub use plan::Plan;
 
 /// One sender, many receivers, and the time between them.
 #[derive(Debug)]
@@ -85,26 +54,6 @@ pub struct World {
     muted: BTreeMap<Kind, u32>,
     sender_events: Vec<sender::Event>,
     session_count: u64,
-}
-
-/// Something that arrives.
-#[derive(Debug)]
-struct Event {
-    at: Timestamp,
-    order: u64,
-    what: Arrival,
-}
-
-#[derive(Debug)]
-enum Arrival {
-    /// At every listener of a class of delay.
-    Group { packet: Arc<Packet>, class: usize },
-    /// At one listener.
-    One { packet: Arc<Packet>, listener: usize, via: Via },
-    /// At the link of one listener.
-    Unicast { packet: Arc<Packet>, listener: usize },
-    /// At the sender.
-    Feedback { packet: Packet, from: SocketAddr },
 }
 
 impl World {
@@ -393,7 +342,7 @@ impl World {
         while let Some((_, packet)) = listener.receiver.poll_packet(self.now) {
             listener.sent += 1;
             if !listener.link.cut && !listener.link.loses_feedback() {
-                said.push(packet);
+                said.push(Box::new(packet));
             }
         }
         let due = listener.receiver.poll_timeout().map(|(due, _)| due);
@@ -444,88 +393,6 @@ impl World {
     #[must_use]
     pub fn complete(&self) -> usize {
         self.listeners.iter().filter(|listener| listener.is_complete(&self.source)).count()
-    }
-}
-
-fn new_sender(plan: &Plan, template: &SenderConfig, session: u64, now: Timestamp) -> Sender {
-    let config = SenderConfig {
-        session: SessionId(plan.seed.rotate_left(17) ^ session),
-        started_us: session,
-        ..template.clone()
-    };
-    #[expect(clippy::expect_used, reason = "who makes it special makes it valid")]
-    Sender::new(config, now).expect("a valid configuration")
-}
-
-fn sender_config(plan: &Plan) -> SenderConfig {
-    SenderConfig {
-        stream: StreamId(1),
-        session: SessionId(0),
-        started_us: 0,
-        name: "simulated".parse().unwrap_or_default(),
-        mode: StreamMode::Bytes,
-        delivery: plan.delivery,
-        datagram_len: 1_472,
-        overhead_len: 42,
-        k: 64,
-        rate: plan.rate,
-        burst: Duration::from_micros(500),
-        retain: plan.retain,
-        retain_for: None,
-        wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX),
-        wait_at_most: Duration::from_secs(2),
-        finish_timeout: plan.finish_timeout,
-        heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
-        seed: [7; 32],
-    }
-}
-
-fn receiver_config(plan: &Plan, number: usize, seed: u64) -> ReceiverConfig {
-    let mut bytes = [0; 32];
-    for (byte, seed) in bytes.iter_mut().zip(seed.to_be_bytes()) {
-        *byte = seed;
-    }
-    ReceiverConfig {
-        subscriber: SubscriberId(number as u128 + 1),
-        name: format!("r{number}").parse().unwrap_or_default(),
-        stream: None,
-        start: proto::config::Start::Oldest,
-        delivery: None,
-        window: ByteCount(32 << 20),
-        socket_buffer: plan.socket_buffer,
-        mute: false,
-        max_tries: 30,
-        silent_after: Duration::from_secs(3),
-        seed: bytes,
-    }
-}
-
-fn source_address() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5_000))
-}
-
-fn address_of(number: usize) -> SocketAddr {
-    let host = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(0x0a01_0000);
-    SocketAddr::from((Ipv4Addr::from(host), 6_000))
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Event {}
-
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Event {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
     }
 }
 

@@ -24,9 +24,7 @@ fn every_kind_is_shown_and_none_is_malformed() {
         return;
     };
     let vectors: Vec<_> = Kind::ALL.map(vector).into();
-    let rows = tshark
-        .opened()
-        .fields(&vectors, &["kind", EXPERT, "session"]);
+    let rows = tshark.opened().fields(&vectors, &["kind", EXPERT, "session"]);
     assert_eq!(rows.len(), Kind::ALL.len());
     for (kind, row) in Kind::ALL.into_iter().zip(rows) {
         let expected = format!("{}||0x0102030405060708", kind.number());
@@ -65,11 +63,7 @@ fn whatever_is_cut_off_is_called_malformed() {
     let rows = tshark.opened().fields(&cuts, &["malformed", "kind"]);
     assert_eq!(rows.len(), cuts.len());
     for (cut, row) in cuts.iter().zip(rows) {
-        assert!(
-            !row.starts_with('|'),
-            "{} bytes of {row} pass: {cut:02x?}",
-            cut.len()
-        );
+        assert!(!row.starts_with('|'), "{} bytes of {row} pass: {cut:02x?}", cut.len());
     }
 }
 
@@ -105,17 +99,10 @@ fn the_dissector_and_the_decoder_agree() {
     let rows = tshark.opened().fields(&changed, &["malformed", "unknown"]);
     assert_eq!(rows.len(), changed.len());
     for (datagram, row) in changed.iter().zip(&rows) {
-        assert_eq!(
-            row,
-            verdict(datagram),
-            "malformed|unknown of {datagram:02x?}"
-        );
+        assert_eq!(row, verdict(datagram), "malformed|unknown of {datagram:02x?}");
     }
     let sound = rows.iter().filter(|row| *row == "|").count();
-    assert!(
-        (1_000..5_000).contains(&sound),
-        "{sound} sound ones are no fair mixture"
-    );
+    assert!((1_000..5_000).contains(&sound), "{sound} sound ones are no fair mixture");
 }
 
 fn changed_vector(chance: &mut fastrand::Rng) -> Vec<u8> {
@@ -125,11 +112,7 @@ fn changed_vector(chance: &mut fastrand::Rng) -> Vec<u8> {
         // Half of the changes hit what follows the header, where the kinds differ.
         let from = if chance.bool() { 26 } else { 0 };
         let at = chance.usize(from..datagram.len());
-        datagram[at] = if chance.bool() {
-            chance.u8(..)
-        } else {
-            chance.u8(..4)
-        };
+        datagram[at] = if chance.bool() { chance.u8(..) } else { chance.u8(..4) };
     }
     if chance.u8(..8) == 0 {
         datagram.truncate(chance.usize(1..datagram.len()));
@@ -170,11 +153,7 @@ fn other_versions_kinds_and_extensions_are_no_fault() {
     );
     assert_eq!(
         rows,
-        [
-            "|version 2 is not spoken here|",
-            "|kind 21 is not known|",
-            "||77"
-        ],
+        ["|version 2 is not spoken here|", "|kind 21 is not known|", "||77"],
         "malformed, what is said, extension"
     );
 }
@@ -186,10 +165,7 @@ fn names_in_any_script_are_no_fault() {
     };
     let names = ["hä€", "ab😀", "ñandú"].map(|name| {
         let mut datagram = vector(Kind::Register);
-        datagram.splice(
-            42..49,
-            [&[u8::try_from(name.len()).unwrap()], name.as_bytes()].concat(),
-        );
+        datagram.splice(42..49, [&[u8::try_from(name.len()).unwrap()], name.as_bytes()].concat());
         (datagram, format!("|{name}"))
     });
     let (datagrams, expected): (Vec<_>, Vec<_>) = names.into_iter().unzip();
@@ -203,13 +179,10 @@ fn a_sealed_body_is_not_read() {
     };
     let rows = tshark.fields(&[vector(Kind::Manifest)], &[EXPERT, "sealed", "signature"]);
     let body: String =
-        vector(Kind::Manifest)
-            .iter()
-            .skip(26)
-            .fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").unwrap();
-                hex
-            });
+        vector(Kind::Manifest).iter().skip(26).fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
     assert_eq!(rows, [format!("|{body}|")]);
 }
 
@@ -232,38 +205,12 @@ const EXPERT: &str = "_ws.expert.message";
 
 /// Lines that must be shown for the vector of a kind, each the end of a line.
 const SHOWN: [(Kind, &[&str]); 12] = [
-    (
-        Kind::Data,
-        &[
-            "log2: 2",
-            "(low 32 bits): 1024",
-            "Index: 5",
-            "records: True",
-            "0000000141",
-        ],
-    ),
-    (
-        Kind::Parity,
-        &["Index: 64", "k: 64", "Parity: 00050100000000000011223344"],
-    ),
-    (
-        Kind::Repair,
-        &["Sent at: 1000000 us", "First sent at: 500000 us"],
-    ),
-    (
-        Kind::Nak,
-        &["From seq: 1040", "Packets: 3", "More packets: 4"],
-    ),
+    (Kind::Data, &["log2: 2", "(low 32 bits): 1024", "Index: 5", "records: True", "0000000141"]),
+    (Kind::Parity, &["Index: 64", "k: 64", "Parity: 00050100000000000011223344"]),
+    (Kind::Repair, &["Sent at: 1000000 us", "First sent at: 500000 us"]),
+    (Kind::Nak, &["From seq: 1040", "Packets: 3", "More packets: 4"]),
     (Kind::Refused, &["Reason: too late (1)", "Trail: 900"]),
-    (
-        Kind::Heartbeat,
-        &[
-            "wanted: True",
-            "Lead: 1100",
-            "heartbeat in: 20 ms",
-            "GRTT: 15000 us",
-        ],
-    ),
+    (Kind::Heartbeat, &["wanted: True", "Lead: 1100", "heartbeat in: 20 ms", "GRTT: 15000 us"]),
     (
         Kind::Announce,
         &[
@@ -276,34 +223,11 @@ const SHOWN: [(Kind, &[&str]); 12] = [
             "Nonce: c0c1c2c3c4c5c6c7c8c9cacbcccdcecf",
         ],
     ),
-    (
-        Kind::Report,
-        &[
-            "State: catching up (1)",
-            "Not authentic: 2",
-            "5-8: 1",
-            "for: 1200 us",
-        ],
-    ),
-    (
-        Kind::Register,
-        &[
-            "Subscriber: a0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
-            "Name: hall-3",
-        ],
-    ),
-    (
-        Kind::CatchUpRequest,
-        &["To seq, not with it: 1100", "Type: padding (0)"],
-    ),
-    (
-        Kind::End,
-        &["Bytes of payload: 1400000", "Aborted: yes (1)"],
-    ),
-    (
-        Kind::KeyUpdate,
-        &["From number: 5000", "Wrapped key: deadbeef"],
-    ),
+    (Kind::Report, &["State: catching up (1)", "Not authentic: 2", "5-8: 1", "for: 1200 us"]),
+    (Kind::Register, &["Subscriber: a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "Name: hall-3"]),
+    (Kind::CatchUpRequest, &["To seq, not with it: 1100", "Type: padding (0)"]),
+    (Kind::End, &["Bytes of payload: 1400000", "Aborted: yes (1)"]),
+    (Kind::KeyUpdate, &["From number: 5000", "Wrapped key: deadbeef"]),
 ];
 
 /// A kind, a place in its vector, and bytes that cannot stand there.
@@ -325,13 +249,9 @@ const IMPOSSIBLE: [(Kind, usize, &[u8]); 12] = [
 /// The bytes under a heading of docs/PROTOCOL.md §7.
 fn vector(kind: Kind) -> Vec<u8> {
     let document = include_str!("../../docs/PROTOCOL.md");
-    let (_, after) = document
-        .split_once(&format!("### Vector: {}\n", kind.name()))
-        .unwrap();
+    let (_, after) = document.split_once(&format!("### Vector: {}\n", kind.name())).unwrap();
     let (_, block) = after.split_once("```hex\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let hex = block.lines().filter_map(|line| line.split("  ").next());
-    hex.flat_map(str::split_whitespace)
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect()
+    hex.flat_map(str::split_whitespace).map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }

@@ -21,15 +21,9 @@ impl Tshark {
     pub(crate) fn find(test: &str) -> Option<Self> {
         let runs = |program| Command::new(program).arg("--version").output().is_ok();
         if runs("tshark") && runs("text2pcap") {
-            return Some(Self {
-                port: PORT,
-                options: Vec::new(),
-            });
+            return Some(Self { port: PORT, options: Vec::new() });
         }
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "tshark and text2pcap must be installed"
-        );
+        assert!(std::env::var_os("CI").is_none(), "tshark and text2pcap must be installed");
         // Past the capture of the test harness: a skipped test must not look like a passed one.
         let notice = format!("SKIPPED {test}: install tshark\n");
         std::io::stderr().write_all(notice.as_bytes()).unwrap();
@@ -44,10 +38,7 @@ impl Tshark {
     /// With these options too.
     pub(crate) fn with(&self, options: [&str; 2]) -> Self {
         let added = options.map(str::to_owned);
-        Self {
-            port: self.port,
-            options: [self.options.clone(), added.into()].concat(),
-        }
+        Self { port: self.port, options: [self.options.clone(), added.into()].concat() }
     }
 
     /// Reads bodies although a key epoch calls them sealed.
@@ -61,25 +52,15 @@ impl Tshark {
         arguments.extend(["-E", "separator=|", "-E", "occurrence=f"].map(str::to_owned));
         for field in fields {
             let ours = !field.starts_with("_ws");
-            let spelled = if ours {
-                format!("onecast.{field}")
-            } else {
-                (*field).to_owned()
-            };
+            let spelled = if ours { format!("onecast.{field}") } else { (*field).to_owned() };
             arguments.extend(["-e".to_owned(), spelled]);
         }
-        self.run(datagrams, &arguments)
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        self.run(datagrams, &arguments).lines().map(str::to_owned).collect()
     }
 
     /// Every field of every datagram, as a person sees it.
     pub(crate) fn details(&self, datagrams: &[Vec<u8>]) -> String {
-        self.run(
-            datagrams,
-            &["-V".to_owned(), "-O".to_owned(), "onecast".to_owned()],
-        )
+        self.run(datagrams, &["-V".to_owned(), "-O".to_owned(), "onecast".to_owned()])
     }
 
     fn run(&self, datagrams: &[Vec<u8>], arguments: &[String]) -> String {
@@ -87,19 +68,10 @@ impl Tshark {
         let capture = self.capture(folder.path(), datagrams);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/onecast.lua");
         let mut tshark = Command::new("tshark");
-        tshark
-            .arg("-X")
-            .arg(format!("lua_script:{}", script.display()));
-        tshark
-            .arg("-n")
-            .arg("-r")
-            .arg(capture)
-            .args(&self.options)
-            .args(arguments);
+        tshark.arg("-X").arg(format!("lua_script:{}", script.display()));
+        tshark.arg("-n").arg("-r").arg(capture).args(&self.options).args(arguments);
         // Neither the user's preferences nor plugins take part.
-        tshark
-            .env("HOME", folder.path())
-            .env("XDG_CONFIG_HOME", folder.path());
+        tshark.env("HOME", folder.path()).env("XDG_CONFIG_HOME", folder.path());
         let shown = checked(&tshark.output().unwrap());
         assert!(!shown.contains("Lua Error"), "{shown}");
         shown
@@ -109,19 +81,14 @@ impl Tshark {
         let mut dump = String::new();
         for datagram in datagrams {
             dump.push_str("000000");
-            datagram
-                .iter()
-                .for_each(|byte| write!(dump, " {byte:02x}").unwrap());
+            datagram.iter().for_each(|byte| write!(dump, " {byte:02x}").unwrap());
             dump.push_str("\n\n");
         }
         let (text, capture) = (folder.join("dump.txt"), folder.join("capture.pcapng"));
         std::fs::write(&text, dump).unwrap();
         let ports = format!("40000,{}", self.port);
         let mut text2pcap = Command::new("text2pcap");
-        text2pcap
-            .args(["-4", "10.0.0.1,239.1.2.3", "-u", &ports])
-            .arg(&text)
-            .arg(&capture);
+        text2pcap.args(["-4", "10.0.0.1,239.1.2.3", "-u", &ports]).arg(&text).arg(&capture);
         checked(&text2pcap.output().unwrap());
         capture
     }
@@ -130,9 +97,6 @@ impl Tshark {
 /// Standard output of a program that ended well and had nothing to say about Lua.
 fn checked(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && !stderr.contains("Lua"),
-        "{stderr}"
-    );
+    assert!(output.status.success() && !stderr.contains("Lua"), "{stderr}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }

@@ -18,7 +18,8 @@ fn directory() -> PathBuf {
         return directory.into();
     }
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), Into::into);
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), Into::into);
     let directory = workspace.join(target).join("release");
     if !PROGRAMS.iter().all(|name| directory.join(name).is_file()) {
         eprintln!("building the programs, which takes minutes");

@@ -21,9 +21,17 @@
 
 mod binaries;
 mod capture;
+mod player;
 mod program;
 mod scrape;
 mod stage;
 
+mod demo;
+mod errors;
+mod flap;
+mod garbage;
+mod media;
 mod membership;
+mod router;
+mod timely;
 mod transfer;

@@ -103,7 +103,9 @@ fn the_switch_stops_sending_after_a_leave() {
     let file = stage.file("file", 64 * MIB, 1);
     stage.count("s1", "group", "ip daddr 239.1.2.3");
     let subscribers = ["s1", "s2"].map(|host| stage.subscriber_to_file(host, GROUP, &[]));
-    subscribers.each_ref().map(|subscriber| subscriber.wait_for("joined", PATIENCE));
+    for subscriber in &subscribers {
+        subscriber.wait_for("joined", PATIENCE);
+    }
     let args = [file.to_str().unwrap(), "--to", GROUP, "--rate", "40M", "--wait-for", "2"];
     let publisher = stage.publisher(&args);
     publisher.wait_for("started", PATIENCE);

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    process::{Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -62,7 +62,13 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start_at(node: &Node, name: &str, mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        Self::start_with_input(node, name, command)
+    }
+
+    /// As [`Self::start_at`], with the stdin that the command has.
+    pub(crate) fn start_with_input(node: &Node, name: &str, mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = node.spawn(command).expect("start a program");
         let said = Arc::new(Said::default());
         let mut readers = Vec::new();
@@ -75,6 +81,11 @@ impl Program {
             readers.push(thread::spawn(move || said.hear(stderr, Words::on_stderr)));
         }
         Self { name: name.to_owned(), child, said, readers, started: Instant::now() }
+    }
+
+    /// Its stdin, if that is a pipe; once.
+    pub(crate) fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("a pipe")
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -126,7 +137,8 @@ impl Program {
     /// Waits for a line on stdout or stderr that contains this.
     pub(crate) fn wait_for_text(&self, text: &str, within: Duration) {
         self.wait_for_words(&format!("`{text}`"), within, |words| {
-            let said = words.log.contains(text) || words.lines.iter().any(|line| line.contains(text));
+            let said =
+                words.log.contains(text) || words.lines.iter().any(|line| line.contains(text));
             said.then_some(())
         });
     }

@@ -52,8 +52,10 @@ impl Metrics {
         all.map(|(.., value)| value).sum()
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(its, ..)| its == name)
+    /// Every sample of a metric that is not zero, with its labels.
+    pub(crate) fn all(&self, name: &str) -> Vec<(&str, f64)> {
+        let all = self.0.iter().filter(|(its, _, value)| its == name && *value != 0.0);
+        all.map(|(_, labels, value)| (labels.as_str(), *value)).collect()
     }
 }
 

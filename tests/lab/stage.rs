@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::{BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,14 +30,7 @@ impl Stage {
     }
 
     pub(crate) fn build(builder: &Builder) -> Option<Self> {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let privilege = available();
-        if !matches!(privilege, Ok(Privilege::Root)) {
-            assert!(env::var_os("CI").is_none(), "the lab needs root here: {privilege:?}");
-            eprintln!("\n*** SKIPPED: this test of the lab needs root: {privilege:?} ***\n");
-            return None;
-        }
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone()?;
         let lab = builder.build().expect("build a lab");
         lab.wait_until_settled().expect("a switch that has settled");
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -88,14 +81,17 @@ impl Stage {
         self.start(host, "publisher", command)
     }
 
+    /// Starts `publisher send - ARGS…`; it is given its input by [`Program::input`].
+    pub(crate) fn publisher_of_stdin(&self, args: &[&str]) -> Program {
+        let mut command = Command::new(binaries::file("publisher"));
+        command.args(["send", "--json", "-"]).args(args).stdin(Stdio::piped());
+        clear(&mut command);
+        Program::start_with_input(self.host("pub").node(), "publisher", command)
+    }
+
     /// Starts any program on a host.
     pub(crate) fn start(&self, host: &str, name: &str, mut command: Command) -> Program {
-        for (variable, _) in env::vars_os() {
-            if variable.to_string_lossy().starts_with("ONECAST_") {
-                command.env_remove(variable);
-            }
-        }
-        command.env("NO_COLOR", "1");
+        clear(&mut command);
         Program::start_at(self.host(host).node(), &format!("{name} on {host}"), command)
     }
 
@@ -149,12 +145,21 @@ impl Stage {
     }
 
     pub(crate) fn counted(&self, host: &str, table: &str) -> u64 {
+        self.counter(host, table, "packets ")
+    }
+
+    /// Their bytes, from the IP header on.
+    pub(crate) fn counted_bytes(&self, host: &str, table: &str) -> u64 {
+        self.counter(host, table, "bytes ")
+    }
+
+    fn counter(&self, host: &str, table: &str, field: &str) -> u64 {
         let mut command = Command::new("nft");
         command.args(["list", "table", "netdev", table]);
         let output = self.host(host).output(command).expect("run nft");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (_, after) = text.split_once("packets ").unwrap_or_else(|| panic!("no counter: {text}"));
-        after.split_whitespace().next().unwrap_or_default().parse().expect("a number of packets")
+        let (_, after) = text.split_once(field).unwrap_or_else(|| panic!("no counter: {text}"));
+        after.split_whitespace().next().unwrap_or_default().parse().expect("a count")
     }
 
     /// Waits until the switches' database is as wanted.
@@ -173,6 +178,28 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// What a person has set is not for tests.
+fn clear(command: &mut Command) {
+    for (variable, _) in env::vars_os() {
+        if variable.to_string_lossy().starts_with("ONECAST_") {
+            command.env_remove(variable);
+        }
+    }
+    command.env("NO_COLOR", "1");
+}
+
+/// The right to make networks, for one test at a time; `None`, loudly, where none may be made.
+pub(crate) fn alone() -> Option<MutexGuard<'static, ()>> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let privilege = available();
+    if !matches!(privilege, Ok(Privilege::Root)) {
+        assert!(env::var_os("CI").is_none(), "the lab needs root here: {privilege:?}");
+        eprintln!("\n*** SKIPPED: this test of the lab needs root: {privilege:?} ***\n");
+        return None;
+    }
+    Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A chain that sees all that comes in by the interface, before anything else does.

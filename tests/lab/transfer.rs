@@ -12,7 +12,11 @@ use crate::{
 #[test]
 fn a_file_arrives_whole_and_costs_its_payload() {
     let Some(run) = Run::of(4, 256, 0).transfer(GROUP) else { return };
-    assert!((1.0..=1.06).contains(&run.egress_ratio), "egress {:.4} of the payload", run.egress_ratio);
+    assert!(
+        (1.0..=1.06).contains(&run.egress_ratio),
+        "egress {:.4} of the payload",
+        run.egress_ratio
+    );
     for subscriber in &run.subscribers {
         assert_eq!(subscriber.number("kernel_drops"), 0, "{}", subscriber.name);
     }
@@ -91,9 +95,8 @@ impl Run {
         }
         let before = stage.host("pub").counters().unwrap();
         let count = self.subscribers.to_string();
-        let publisher = stage.publisher(&[
-            file.to_str().unwrap(), "--to", endpoint, "--wait-for", &count,
-        ]);
+        let publisher =
+            stage.publisher(&[file.to_str().unwrap(), "--to", endpoint, "--wait-for", &count]);
         let started = publisher.wait_for("started", Duration::from_secs(20)).at;
         let publisher = publisher.wait(PATIENCE);
         let subscribers: Vec<Ended> = programs.into_iter().map(|it| it.wait(PATIENCE)).collect();

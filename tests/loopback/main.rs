@@ -132,10 +132,8 @@ fn two_streams_of_one_publisher_do_not_mix_in_one_subscriber() {
         ],
         &stop,
     );
-    let named = |flags: StreamFlags, name: &str| StreamFlags {
-        name: Some(name.parse().unwrap()),
-        ..flags
-    };
+    let named =
+        |flags: StreamFlags, name: &str| StreamFlags { name: Some(name.parse().unwrap()), ..flags };
     let streams = vec![
         named(stream(text(&one.path("source")), first), "one"),
         named(stream(text(&two.path("source")), second), "two"),

@@ -33,9 +33,9 @@ fn whichever_packet_is_lost_everyone_gets_everything() {
         for count in [1, 5] {
             for rate in [Plan::default().rate, None] {
                 let mut world = World::new(Plan { rate, ..plan(5, Link::lossy(0.01)) });
-                world.publish(packets(1_500));
+                world.publish(packets(if rate.is_some() { 2_000 } else { 12_000 }));
                 world.lose_next(kind, count);
-                run_for(&mut world, Duration::from_millis(100));
+                run_for(&mut world, Duration::from_millis(50));
                 world.join();
                 world.lose_next(kind, count);
                 finish(&mut world);

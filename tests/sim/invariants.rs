@@ -7,14 +7,14 @@ use proto::receiver::ReceiverStats;
 use proto::sender::{KindCounts, SenderStats};
 
 /// What was seen last, to see that no counter falls.
-pub struct Invariants {
+pub(crate) struct Invariants {
     sender: Vec<u64>,
     listeners: Vec<Vec<u64>>,
     session: proto::SessionId,
 }
 
 impl Invariants {
-    pub fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         let listeners = world.listeners().iter().map(|one| received(one.receiver().stats()));
         Self {
             sender: sent(world.sender().stats()),
@@ -23,7 +23,7 @@ impl Invariants {
         }
     }
 
-    pub fn check(&mut self, world: &World) {
+    pub(crate) fn check(&mut self, world: &World) {
         let now = Self::new(world);
         if self.session == now.session {
             none_fell(&self.sender, &now.sender, "the sender");

@@ -37,7 +37,8 @@ fn a_late_joiner_has_everything_that_is_retained() {
 fn one_that_joins_when_everything_was_sent_has_everything() {
     let dead_air = Plan { finish_timeout: Duration::from_secs(5), ..plan(2, Link::default()) };
     let mut world = World::new(dead_air);
-    world.publish(packets(3_000));
+    world.publish(packets(10_000));
+    run_for(&mut world, Duration::from_millis(100));
     world.set_cut(0, true); // holds the end open
     run_for(&mut world, Duration::from_secs(3));
     let late = world.join();

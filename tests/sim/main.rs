@@ -29,19 +29,21 @@ use invariants::Invariants;
 use lab::world::{Link, Plan, World};
 
 /// Bytes of `count` full packets of a simulated stream.
-pub fn packets(count: usize) -> usize {
+pub(crate) fn packets(count: usize) -> usize {
     count * 1_431
 }
 
 /// Runs to the end of the session, and checks what must hold all the while.
-pub fn finish(world: &mut World) {
+pub(crate) fn finish(world: &mut World) {
     let finished = run_checked(world, Duration::from_secs(300));
     assert!(finished, "the sender has not finished at {}", world.now());
 }
 
 /// Runs for `time`, and checks what must hold all the while.
-pub fn run_for(world: &mut World, time: Duration) {
-    run_checked(world, time);
+pub(crate) fn run_for(world: &mut World, time: Duration) {
+    let mut invariants = Invariants::new(world);
+    world.run_for(time);
+    invariants.check(world);
 }
 
 fn run_checked(world: &mut World, limit: Duration) -> bool {
@@ -58,7 +60,7 @@ fn run_checked(world: &mut World, limit: Duration) -> bool {
 }
 
 /// All that was counted, and when everything was handed out.
-pub fn digest(world: &World) -> u64 {
+pub(crate) fn digest(world: &World) -> u64 {
     let mut hasher = DefaultHasher::new();
     format!("{:?}", world.sender().stats()).hash(&mut hasher);
     for listener in world.listeners() {
@@ -70,12 +72,12 @@ pub fn digest(world: &World) -> u64 {
 }
 
 /// A link on which everything happens that happens on a busy segment.
-pub fn rough() -> Link {
+pub(crate) fn rough() -> Link {
     Link { loss: 0.01, reorder: 0.01, duplicate: 0.01, feedback_loss: 0.01, ..Link::default() }
 }
 
 /// `receivers` with `link`, at a fixed rate.
-pub fn plan(receivers: usize, link: Link) -> Plan {
+pub(crate) fn plan(receivers: usize, link: Link) -> Plan {
     Plan { receivers, link, ..Plan::default() }
 }
 

@@ -78,14 +78,15 @@ fn one_that_joins_late_does_not_wait_for_what_is_past() {
 
 #[test]
 fn a_network_that_becomes_slower_is_followed() {
-    let mut world = World::new(timely(Link::lossy(0.01)));
+    let near = Link { delay: Duration::from_micros(400), ..Link::lossy(0.01) };
+    let mut world = World::new(timely(near));
     world.publish(packets(5_000));
     world.run_for(Duration::from_millis(2_500));
-    world.set_delay(Duration::from_millis(15));
+    world.set_delay(Duration::from_millis(8));
     finish(&mut world);
-    assert!(lost(&world) < 200, "{} of 100,000", lost(&world));
+    assert!(lost(&world) < 100, "{} of 100,000", lost(&world));
 }
 
-/// Between a heartbeat that tells of a packet and the packet lies its own first sending: the
-/// shortest interval of heartbeats. On a stream that flows there is none.
-const SLACK: Duration = Duration::from_millis(1);
+/// A repair may come after its own deadline and before that of what showed the gap: it waits for
+/// nothing and is handed out. The last packets are missed by a heartbeat, which is the latest.
+const SLACK: Duration = Duration::from_millis(11);

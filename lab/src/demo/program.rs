@@ -32,7 +32,12 @@ struct Said {
 
 impl Program {
     /// Starts `lab ROLE …` on a host.
-    pub(super) fn start(stage: &Stage, host: &str, role: &str, args: &[String]) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        stage: &Stage,
+        host: &str,
+        role: &str,
+        args: &[String],
+    ) -> anyhow::Result<Self> {
         let lab = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(lab);
         command.arg(role).args(args);

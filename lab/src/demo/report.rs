@@ -197,6 +197,14 @@ fn bytes(count: u64) -> String {
 }
 
 const HEADER: [&str; 10] = [
-    "host", "role", "joined", "first packet", "delivered", "lost", "repaired", "complete", "SHA-256",
+    "host",
+    "role",
+    "joined",
+    "first packet",
+    "delivered",
+    "lost",
+    "repaired",
+    "complete",
+    "SHA-256",
     "wire in",
 ];

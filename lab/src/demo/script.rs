@@ -48,7 +48,11 @@ struct Actor {
 }
 
 impl<'a> Script<'a> {
-    pub(super) fn new(demo: &'a Demo, stage: &'a Stage, source: &'a Source) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        demo: &'a Demo,
+        stage: &'a Stage,
+        source: &'a Source,
+    ) -> anyhow::Result<Self> {
         let bar = if demo.json { ProgressBar::hidden() } else { ProgressBar::new(source.len()) };
         let style = "{elapsed:>4} [{bar:30}] {bytes} of {total_bytes}  {msg}";
         bar.set_style(ProgressStyle::with_template(style)?.progress_chars("=> "));
@@ -95,8 +99,20 @@ impl<'a> Script<'a> {
         let seed = host.bytes().fold(0_u32, |seed, byte| seed * 31 + u32::from(byte));
         let impair = format!("loss={},seed={seed}", self.demo.loss);
         let args = [
-            "receive", ENDPOINT, "--interface", self.stage.interface(), "--name", host, "--from",
-            "oldest", "--window", WINDOW, "--impair", &impair, "--json", "-o",
+            "receive",
+            ENDPOINT,
+            "--interface",
+            self.stage.interface(),
+            "--name",
+            host,
+            "--from",
+            "oldest",
+            "--window",
+            WINDOW,
+            "--impair",
+            &impair,
+            "--json",
+            "-o",
         ];
         let args = args.into_iter().map(str::to_owned);
         args.chain([output.display().to_string()]).collect()
@@ -106,8 +122,19 @@ impl<'a> Script<'a> {
         let input = self.source.path().display().to_string();
         let retain = format!("{}", self.source.len().max(1 << 20));
         let args = [
-            "send", &input, "--to", ENDPOINT, "--interface", self.stage.interface(), "--rate", RATE,
-            "--retain", &retain, "--wait-for", "4", "--json",
+            "send",
+            &input,
+            "--to",
+            ENDPOINT,
+            "--interface",
+            self.stage.interface(),
+            "--rate",
+            RATE,
+            "--retain",
+            &retain,
+            "--wait-for",
+            "4",
+            "--json",
         ];
         let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         Program::start(self.stage, "pub", "publisher", &args)
@@ -192,10 +219,20 @@ impl<'a> Script<'a> {
         for actor in self.subscribers {
             let summary = actor.program.summary()?;
             let joined = Some(actor.joined_at);
-            hosts.push(HostReport::new(actor.host, actor.role, joined, &summary, crossed(actor.host)));
+            hosts.push(HostReport::new(
+                actor.host,
+                actor.role,
+                joined,
+                &summary,
+                crossed(actor.host),
+            ));
         }
         hosts.push(HostReport::new(
-            BYSTANDER, Role::Bystander, None, &Value::Null, crossed(BYSTANDER),
+            BYSTANDER,
+            Role::Bystander,
+            None,
+            &Value::Null,
+            crossed(BYSTANDER),
         ));
         let elapsed = self.started.elapsed();
         Ok(Report::new(self.source, &publisher, crossed("pub"), hosts, elapsed))

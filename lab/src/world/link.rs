@@ -59,7 +59,7 @@ impl Link {
 
 /// One link, and where its chance stands.
 #[derive(Clone, Debug)]
-pub struct LinkState {
+pub(super) struct LinkState {
     link: Link,
     rng: fastrand::Rng,
     /// Datagrams until the next burst of loss.
@@ -117,7 +117,11 @@ impl LinkState {
     }
 
     /// Trials up to and with the first success, at least one.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive and small"
+    )]
     fn geometric(&mut self, success: f64) -> u64 {
         if success >= 1.0 {
             return 1;

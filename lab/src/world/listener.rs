@@ -95,7 +95,8 @@ impl Listener {
     fn check(&mut self, payload: &Payload, source: &[u8], payload_len: usize) {
         self.expect(payload.seq, "packet");
         self.next = payload.seq.next();
-        let start = usize::try_from(payload.seq.0).unwrap_or(usize::MAX).saturating_mul(payload_len);
+        let start =
+            usize::try_from(payload.seq.0).unwrap_or(usize::MAX).saturating_mul(payload_len);
         let end = start.saturating_add(payload_len).min(source.len());
         if source.get(start..end) != Some(&payload.bytes[..]) {
             self.blame(format!("packet {} is not what was sent", payload.seq));

@@ -1,0 +1,115 @@
+//! What a world is made of.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use proto::wire::StreamMode;
+use proto::{
+    Bitrate, ByteCount, Delivery, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
+    SubscriberId, Timestamp,
+};
+
+use super::Link;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// How many receivers there are from the beginning.
+    pub receivers: usize,
+    /// What lies between the sender and each of them.
+    pub link: Link,
+    /// The stream's rate; `None` is `auto`.
+    pub rate: Option<Bitrate>,
+    /// Whether a late packet is still wanted.
+    pub delivery: Delivery,
+    /// What the sender keeps.
+    pub retain: ByteCount,
+    /// What each receiver's socket holds.
+    pub socket_buffer: ByteCount,
+    /// How long End is repeated for those who are not getting on.
+    pub finish_timeout: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            receivers: 10,
+            link: Link::default(),
+            rate: Some(Bitrate(100_000_000)),
+            delivery: Delivery::Reliable,
+            retain: ByteCount(64 << 20),
+            socket_buffer: ByteCount(8 << 20),
+            finish_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+pub(super) fn new_sender(
+    plan: &Plan,
+    template: &SenderConfig,
+    session: u64,
+    now: Timestamp,
+) -> Sender {
+    let config = SenderConfig {
+        session: SessionId(plan.seed.rotate_left(17) ^ session),
+        started_us: session,
+        ..template.clone()
+    };
+    #[expect(clippy::expect_used, reason = "who makes it special makes it valid")]
+    Sender::new(config, now).expect("a valid configuration")
+}
+
+pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
+    SenderConfig {
+        stream: StreamId(1),
+        session: SessionId(0),
+        started_us: 0,
+        name: "simulated".parse().unwrap_or_default(),
+        mode: StreamMode::Bytes,
+        delivery: plan.delivery,
+        datagram_len: 1_472,
+        overhead_len: 42,
+        k: 64,
+        rate: plan.rate,
+        burst: Duration::from_micros(500),
+        retain: plan.retain,
+        retain_for: None,
+        wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX),
+        wait_at_most: Duration::from_secs(2),
+        finish_timeout: plan.finish_timeout,
+        heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
+        seed: [7; 32],
+    }
+}
+
+pub(super) fn receiver_config(plan: &Plan, number: usize, seed: u64) -> ReceiverConfig {
+    let mut bytes = [0; 32];
+    for (byte, seed) in bytes.iter_mut().zip(seed.to_be_bytes()) {
+        *byte = seed;
+    }
+    ReceiverConfig {
+        subscriber: SubscriberId(number as u128 + 1),
+        name: format!("r{number}").parse().unwrap_or_default(),
+        stream: None,
+        start: proto::config::Start::Oldest,
+        delivery: None,
+        window: ByteCount(32 << 20),
+        socket_buffer: plan.socket_buffer,
+        mute: false,
+        max_tries: 30,
+        silent_after: Duration::from_secs(3),
+        seed: bytes,
+    }
+}
+
+pub(super) fn source_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5_000))
+}
+
+pub(super) fn address_of(number: usize) -> SocketAddr {
+    let host = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(0x0a01_0000);
+    SocketAddr::from((Ipv4Addr::from(host), 6_000))
+}
