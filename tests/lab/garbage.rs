@@ -22,7 +22,7 @@ use fastrand::Rng;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::{
-    program::Program,
+    program::{Ended, Program},
     scrape::{self, Metrics, scrape},
     stage::{MIB, Stage, same},
 };
@@ -62,8 +62,8 @@ fn garbage_costs_a_counter_and_nothing_else() {
     // The stream flows as long as garbage does, and its end comes when all was thrown.
     let rest = FILE_MIB * MIB - feeder.given;
     let first = feeder.given;
-    let thrown = throw(&stage, count, targets, &samples, |share| {
-        feeder.give((first + (rest as f64 * share) as u64).saturating_sub(feeder.given));
+    let thrown = throw(&stage, count, targets, &samples, |done| {
+        feeder.give((first + rest * done / count).saturating_sub(feeder.given));
     });
     let took = start.elapsed();
     feeder.give(FILE_MIB * MIB);
@@ -78,10 +78,7 @@ fn garbage_costs_a_counter_and_nothing_else() {
          subscriber and publisher {before:?} → {after:?} bytes",
         start.elapsed()
     );
-    for ended in &ended {
-        ended.expect_code(0);
-        assert!(!ended.log.contains("panicked"), "{}", ended.log);
-    }
+    check_ends(&ended);
     for host in ["s1", "s2"] {
         assert!(same(&file, &stage.output(host)), "{host} has another file");
     }
@@ -93,6 +90,13 @@ fn garbage_costs_a_counter_and_nothing_else() {
     assert!(answers < thrown, "a stranger is answered with more than it sent");
     the_counters_add_up(&counted[0]);
     check_publisher(&counted[1], count);
+}
+
+fn check_ends(ended: &[Ended]) {
+    for ended in ended {
+        ended.expect_code(0);
+        assert!(!ended.log.contains("panicked"), "{}", ended.log);
+    }
 }
 
 /// What came in is what was handed out, held, doubled, thrown away, or of the session's own.
@@ -162,7 +166,7 @@ fn throw(
     count: u64,
     targets: [SocketAddr; 3],
     samples: &[Vec<u8>],
-    mut meanwhile: impl FnMut(f64),
+    mut meanwhile: impl FnMut(u64),
 ) -> u64 {
     let done = Arc::new(AtomicU64::new(0));
     let throwers: Vec<_> = (1..)
@@ -174,7 +178,7 @@ fn throw(
         })
         .collect();
     while !throwers.iter().all(thread::JoinHandle::is_finished) {
-        meanwhile(done.load(Ordering::Relaxed) as f64 / count as f64);
+        meanwhile(done.load(Ordering::Relaxed));
         thread::sleep(Duration::from_millis(10));
     }
     let thrown = throwers.into_iter().map(|thrower| thrower.join().unwrap().unwrap());

@@ -98,8 +98,8 @@ impl Run {
         let publisher =
             stage.publisher(&[file.to_str().unwrap(), "--to", endpoint, "--wait-for", &count]);
         let started = publisher.wait_for("started", Duration::from_secs(20)).at;
-        let publisher = publisher.wait(PATIENCE);
         let subscribers: Vec<Ended> = programs.into_iter().map(|it| it.wait(PATIENCE)).collect();
+        let publisher = publisher.wait(PATIENCE);
         let egress = stage.host("pub").counters().unwrap().since(&before).tx_bytes;
 
         publisher.expect_code(0);
