@@ -44,6 +44,7 @@ impl Figures {
 
     fn add_packets(&mut self, tally: &Tally) {
         let stats = &tally.stats;
+        let here = stats.packets_placed + stats.packets_recovered;
         let gone = stats.packets_delivered + stats.packets_abandoned;
         for (metric, count) in [
             ("datagrams_received_total", datagrams_received(tally)),
@@ -55,7 +56,10 @@ impl Figures {
             ("packets_abandoned_total", stats.packets_abandoned),
             ("packets_missed_total", stats.packets_missed),
             ("packets_repaired_total", stats.packets_repaired),
-            ("window_packets", stats.packets_placed.saturating_sub(gone)),
+            ("packets_recovered_total", stats.packets_recovered),
+            ("parity_used_total", stats.parity_used),
+            ("parity_unused_total", stats.parity_unused),
+            ("window_packets", here.saturating_sub(gone)),
             ("naks_sent_total", stats.naks_sent),
             ("naks_suppressed_total", stats.naks_suppressed),
             ("reports_sent_total", stats.reports_sent),

@@ -83,6 +83,13 @@ const DEFINITIONS: &[Definition] = &[
     gauge("window_packets", STREAM, "Data packets held for a gap to close or for the output."),
     counter("packets_missed_total", STREAM, "Data packets missing when a later one came."),
     counter("packets_repaired_total", STREAM, "Missed packets that came by repair."),
+    counter("packets_recovered_total", STREAM, "Missed packets that parity gave back."),
+    counter("parity_used_total", STREAM, "Parity packets that gave a packet back."),
+    counter(
+        "parity_unused_total",
+        STREAM,
+        "Parity packets of blocks in which nothing was missing any more.",
+    ),
     counter("packets_lost_total", &["stream", "cause"], "Packets given up."),
     counter(
         "wire_lost_datagrams_total",

@@ -45,7 +45,7 @@ impl ProgressLine {
             HumanBytes(bytes),
             HumanBytes(rate),
             sum(|stream| stream.tally.packets_lost()),
-            sum(|stream| stream.tally.stats.packets_repaired),
+            sum(|stream| stream.tally.stats.packets_mended()),
             sum(|stream| stream.tally.kernel_drops),
         ));
         bar.tick();

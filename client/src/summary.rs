@@ -54,7 +54,7 @@ pub struct Totals {
     pub missed_packets: u64,
     /// Packets given up.
     pub lost_packets: u64,
-    /// Packets that were missing and came by repair.
+    /// Packets that were missing and came back: repaired, or recovered from parity.
     pub repaired_packets: u64,
     /// Packets that came more than once.
     pub duplicate_packets: u64,

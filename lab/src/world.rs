@@ -30,6 +30,8 @@ use proto::{ReceiverConfig, Sender, SenderConfig, Timestamp};
 use event::{Arrival, Event};
 use plan::{address_of, new_sender, receiver_config, sender_config, source_address};
 
+use link::LinkState;
+
 pub use link::Link;
 pub use listener::Listener;
 pub use plan::Plan;
@@ -52,8 +54,46 @@ pub struct World {
     rng: fastrand::Rng,
     /// The next packets of this kind are lost on the sender's own cable, so many.
     muted: BTreeMap<Kind, u32>,
+    tally: Tally,
+    /// What lies between the sender and all of them.
+    common: LinkState,
     sender_events: Vec<sender::Event>,
     session_count: u64,
+}
+
+/// What is counted of the world as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Datagrams of data that at least one listener did not get, by number.
+    lost: BTreeSet<u64>,
+    /// Bytes of feedback that reached the sender, all headers counted.
+    feedback_bytes: u64,
+}
+
+impl Tally {
+    /// Data packets that at least one listener did not get the first time.
+    #[must_use]
+    pub fn lost_packets(&self) -> u64 {
+        self.lost.len() as u64
+    }
+
+    /// Bytes of feedback that reached the sender, all headers counted.
+    #[must_use]
+    pub fn feedback_bytes(&self) -> u64 {
+        self.feedback_bytes
+    }
+
+    fn on_lost(&mut self, packet: &Packet) {
+        if packet.header.kind == Kind::Data {
+            self.lost.insert(packet.header.number);
+        }
+    }
+
+    fn on_feedback(&mut self, packet: &Packet) {
+        let mut buf = Vec::new();
+        wire::encode(packet, &mut buf);
+        self.feedback_bytes += buf.len() as u64 + u64::from(OVERHEAD);
+    }
 }
 
 impl World {
@@ -76,6 +116,7 @@ impl World {
         let rng = fastrand::Rng::with_seed(plan.seed);
         let mut template = sender_config(&plan);
         special(&mut template);
+        let common = plan.link.common(plan.seed);
         let mut world = Self {
             sender: new_sender(&plan, &template, 1, now),
             template,
@@ -90,6 +131,8 @@ impl World {
             timers: BTreeSet::new(),
             rng,
             muted: BTreeMap::new(),
+            tally: Tally::default(),
+            common,
             sender_events: Vec::new(),
             session_count: 1,
         };
@@ -175,6 +218,16 @@ impl World {
         self.run_until(end, |world| world.sender.is_finished() && world.events.is_empty())
     }
 
+    /// Goes on until all was sent for the first time, then to the end as [`World::run`]; gives the
+    /// audience as the sender took it to be before it began to leave.
+    pub fn audience_when_sent(&mut self, limit: Duration) -> f64 {
+        let end = self.now.after(limit);
+        self.run_until(end, |world| world.sender.is_ending());
+        let audience = self.sender.group_size().audience();
+        self.run(limit);
+        audience
+    }
+
     /// Goes on for `time`.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now.after(time);
@@ -243,6 +296,10 @@ impl World {
         let packet = Arc::new(packet);
         match destination {
             Destination::Group => {
+                if self.common.loses() {
+                    self.tally.on_lost(&packet);
+                    return;
+                }
                 for class in 0..link::CLASSES {
                     let at = self.now.after(self.plan.link.delay_of(class));
                     self.schedule(at, Arrival::Group { packet: Arc::clone(&packet), class });
@@ -296,6 +353,9 @@ impl World {
     fn arrive(&mut self, packet: &Arc<Packet>, number: usize, via: Via) {
         let Some(listener) = self.listeners.get_mut(number) else { return };
         let fate = listener.link.fate();
+        if fate.copies == 0 {
+            self.tally.on_lost(packet);
+        }
         for _ in 0..fate.copies {
             match fate.extra_delay {
                 None => self.receive(packet, number, via),
@@ -353,6 +413,7 @@ impl World {
         }
         for packet in said {
             if !self.is_muted(packet.header.kind) {
+                self.tally.on_feedback(&packet);
                 let at = self.now.after(delay);
                 self.schedule(at, Arrival::Feedback { packet, from });
             }
@@ -377,6 +438,12 @@ impl World {
         &self.source
     }
 
+    /// What was counted of the world as a whole.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Everyone that listens or did.
     #[must_use]
     pub fn listeners(&self) -> &[Listener] {
@@ -395,6 +462,9 @@ impl World {
         self.listeners.iter().filter(|listener| listener.is_complete(&self.source)).count()
     }
 }
+
+/// Ethernet, IPv4 and UDP headers, in bytes.
+pub const OVERHEAD: u16 = 42;
 
 /// What the sender is given at a time.
 const PUSH: usize = 64 << 10;

@@ -15,6 +15,57 @@ pub enum Delivery {
     Timely(Duration),
 }
 
+/// Parity that is sent before anyone asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ahead {
+    /// So many packets for each block.
+    Fixed(u8),
+    /// As many as the reported loss asks for, on timely streams; none on reliable ones, where
+    /// whoever lacks something asks.
+    Auto {
+        /// At least so many packets for each block.
+        floor: u8,
+        /// At most this share of a block.
+        ceiling: Percent,
+    },
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self::Auto { floor: 0, ceiling: Percent(25) }
+    }
+}
+
+/// Why a parity was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no parity: write packets for each block, 0 to 127, or auto")]
+pub struct AheadError(String);
+
+impl std::str::FromStr for Ahead {
+    type Err = AheadError;
+
+    fn from_str(text: &str) -> Result<Self, AheadError> {
+        if text == "auto" {
+            return Ok(Self::default());
+        }
+        let packets = text.parse().ok().filter(|packets| *packets < 128);
+        packets.map(Self::Fixed).ok_or_else(|| AheadError(text.to_owned()))
+    }
+}
+
+/// A whole number of hundredths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u8);
+
+impl Percent {
+    /// This share of `whole`, rounded up.
+    #[must_use]
+    pub fn of(self, whole: u8) -> u8 {
+        let share = (u32::from(whole) * u32::from(self.0)).div_ceil(100);
+        u8::try_from(share).unwrap_or(u8::MAX)
+    }
+}
+
 /// What a [`crate::Sender`] is told.
 #[derive(Clone, Debug)]
 pub struct SenderConfig {
@@ -36,6 +87,8 @@ pub struct SenderConfig {
     pub overhead_len: u16,
     /// Data packets in a full block, 1 to 128.
     pub k: u8,
+    /// Parity that is sent before anyone asks.
+    pub ahead: Ahead,
     /// `None`: as fast as the slowest kept subscriber takes it.
     pub rate: Option<Bitrate>,
     /// No burst takes longer than this on a wire of the stream's rate.

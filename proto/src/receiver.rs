@@ -10,6 +10,7 @@
 //! | what happens when a packet comes | `receiver/arrival.rs` |
 //! | places by number | `receiver/window.rs` |
 //! | what is missing, and when it is asked for | `receiver/gaps.rs`, `receiver/nak.rs` |
+//! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
 //! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
 //! | what the sender is told | `receiver/report.rs`, `receiver/enrol.rs` |
@@ -18,6 +19,7 @@
 
 mod adopt;
 mod arrival;
+mod blocks;
 mod catch_up;
 mod clock;
 mod delivery;
@@ -26,6 +28,7 @@ mod event;
 mod gaps;
 mod nak;
 mod records;
+mod recovery;
 mod report;
 mod session;
 mod stats;

@@ -12,13 +12,15 @@
 //! | who goes next, and how a burst is written | `sender/transmit.rs` |
 //! | when the next burst may leave | `sender/pacer.rs` |
 //! | what subscribers say | `sender/feedback.rs` |
-//! | NAKs in, repairs out | `sender/repair.rs` |
+//! | NAKs in, repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count |
+//! | parity ahead of loss | `sender/ahead.rs` |
 //! | late joiners | `sender/catch_up.rs` |
 //! | who listens, and how they fare | `sender/audience.rs` |
 //! | what is said when there is nothing to say | `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
+mod ahead;
 mod audience;
 mod catch_up;
 mod event;
@@ -26,6 +28,7 @@ mod feedback;
 mod heartbeat;
 mod pacer;
 mod packetizer;
+mod parity;
 mod phase;
 mod repair;
 mod stats;
@@ -46,12 +49,13 @@ pub(crate) use transmit::is_group_number;
 pub use transmit::{Destination, Transmit};
 
 use crate::cookie::CookieJar;
-use crate::grtt::Grtt;
+use crate::grtt::{GroupSize, Grtt};
 use crate::wire::{Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
-use crate::{SenderConfig, SessionId, StreamId, SubscriberId, Timestamp};
+use crate::{SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
 use heartbeat::Heartbeat;
 use pacer::Pacer;
 use packetizer::Packetizer;
+use parity::Parity;
 use phase::Phase;
 use repair::Repair;
 use window::Window;
@@ -110,6 +114,9 @@ pub struct Sender {
     heartbeat: Heartbeat,
     announce_due: Timestamp,
     repair: Repair,
+    parity: Parity,
+    /// The first packet whose block was given no parity ahead yet.
+    ahead_from: Seq,
     audience: Audience,
     grtt: Grtt,
     cookies: CookieJar,
@@ -155,6 +162,8 @@ impl Sender {
             heartbeat: Heartbeat::new(config.heartbeat, now),
             announce_due: now,
             repair: Repair::default(),
+            parity: Parity::default(),
+            ahead_from: ahead::START,
             audience: Audience::default(),
             grtt: Grtt::new(INITIAL_GRTT, now),
             cookies: CookieJar::new(xor(first, second)),
@@ -221,6 +230,12 @@ impl Sender {
     ///
     /// `sha256` is that of all payload; `aborted` says that the input had more.
     pub fn close(&mut self, sha256: Option<[u8; 32]>, aborted: bool, now: Timestamp) {
+        if aborted {
+            // What was pushed and not sent is not waited for: whoever stops a stream wants it to
+            // end.
+            let dropped = self.window.drop_unsent() + self.packetizer.clear();
+            self.stats.payload_bytes -= dropped.min(self.stats.payload_bytes);
+        }
         self.flush(now);
         self.window.close_block();
         self.phase.close(sha256, aborted);
@@ -232,6 +247,7 @@ impl Sender {
         if self.window.open_since().is_some_and(|since| now.since(since) >= BLOCK_BUDGET) {
             self.window.close_block();
         }
+        self.send_ahead();
         self.make_room(now);
         for (subscriber, name) in self.audience.mark_silent(self.silent_after(), now) {
             self.stats.leaves += 1;
@@ -292,6 +308,18 @@ impl Sender {
         !self.phase.is_waiting()
     }
 
+    /// Whether all payload was sent once, and End is being said.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.phase.is_ending() || self.phase.is_finished()
+    }
+
+    /// How large the audience is taken to be.
+    #[must_use]
+    pub fn group_size(&self) -> GroupSize {
+        self.audience.group_size()
+    }
+
     /// Whether everything that will be sent was sent.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -309,6 +337,7 @@ impl Sender {
         self.window.evict(self.config.retain.0, self.config.retain_for, now);
         let trail = self.window.trail();
         self.repair.expire(trail, now);
+        self.parity.expire(trail);
         let mut taken = Vec::new();
         for row in self.audience.rows() {
             if row.catch_up.as_ref().is_some_and(|catch_up| catch_up.is_behind(trail)) {

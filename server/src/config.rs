@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use host::http::HttpAddress;
 use host::interface::Interface;
+use proto::config::Ahead;
 use proto::endpoint::same_ethernet_mac;
 use proto::units::SizeOrDuration;
 use proto::wire::{Name, StreamMode};
@@ -55,6 +56,8 @@ pub struct StreamConfig {
     pub overhead_len: u16,
     /// Data packets in a full block.
     pub k: u8,
+    /// Parity that is sent before anyone asks.
+    pub ahead: Ahead,
     /// `None`: as fast as the slowest kept subscriber takes it.
     pub rate: Option<Bitrate>,
     /// No burst takes longer than this at the stream's rate.
@@ -120,6 +123,7 @@ impl StreamConfig {
             datagram_len,
             overhead_len,
             k: block(flags.block)?,
+            ahead: flags.parity.unwrap_or_default(),
             rate,
             burst: flags.burst.unwrap_or(DEFAULT_BURST),
             retain,

@@ -15,6 +15,7 @@ use clap::builder::FalseyValueParser;
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use proto::ByteCount;
+use proto::config::Ahead;
 use proto::units::{SizeOrDuration, parse_duration};
 use proto::wire::Name;
 use serde::Deserialize;
@@ -135,6 +136,12 @@ pub struct StreamFlags {
     /// Data packets in a block, 1 to 128 [default: 64]
     #[arg(long, value_name = "K", env = "ONECAST_BLOCK")]
     pub block: Option<u8>,
+
+    /// Parity packets for each block before anyone asks; `auto`: as the reported loss needs on a
+    /// timely stream, none on a reliable one [default: auto]
+    #[arg(long, value_name = "N|auto", env = "ONECAST_PARITY")]
+    #[serde(deserialize_with = "text::option")]
+    pub parity: Option<Ahead>,
 }
 
 /// How the program behaves.
@@ -184,6 +191,7 @@ impl StreamFlags {
             finish_timeout: self.finish_timeout.or(below.finish_timeout),
             burst: self.burst.or(below.burst),
             block: self.block.or(below.block),
+            parity: self.parity.or(below.parity),
         }
     }
 }

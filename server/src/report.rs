@@ -179,7 +179,7 @@ pub struct StreamSummary {
     pub egress_datagrams: u64,
     /// The same by kind; kinds that were not sent are left out.
     pub sent: Vec<KindSummary>,
-    /// Bytes of repairs and catch-up, of those on the wire.
+    /// Bytes of repairs, parity and catch-up, of those on the wire.
     pub repair_bytes: u64,
     /// What unicast to the same audience would have cost, in bytes on the wire.
     pub unicast_equivalent_bytes: u64,
@@ -272,7 +272,7 @@ fn kinds(egress: &Egress) -> Vec<KindSummary> {
 }
 
 fn repairs(egress: &Egress) -> Count {
-    egress.sum(|kind| kind == Kind::Repair)
+    egress.sum(|kind| matches!(kind, Kind::Repair | Kind::Parity))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]

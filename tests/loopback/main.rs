@@ -1,6 +1,7 @@
 //! The publisher and the subscriber as libraries, in one process, over real sockets on loopback.
 //!
 //! IPv4 only: the loopback interface of Linux takes no IPv6 multicast. The lab tests have both.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};

@@ -51,7 +51,8 @@ fn adds_up(number: usize, listener: &Listener) {
     assert_eq!(counted, listener.given(), "listener {number}: datagrams");
     let held = listener.receiver().status().held;
     let placed = stats.packets_delivered + stats.packets_abandoned + held;
-    assert_eq!(stats.packets_placed, placed, "listener {number}: packets");
+    let here = stats.packets_placed + stats.packets_recovered;
+    assert_eq!(here, placed, "listener {number}: packets");
     let coded = [proto::wire::Kind::Data, proto::wire::Kind::Repair];
     let coded: u64 = coded.iter().map(|kind| stats.received.get(*kind).datagrams).sum();
     assert_eq!(coded, stats.packets_placed + stats.packets_duplicate, "listener {number}: coded");
@@ -89,6 +90,9 @@ fn received(stats: &ReceiverStats) -> Vec<u64> {
     all.extend([
         stats.packets_duplicate,
         stats.packets_placed,
+        stats.packets_recovered,
+        stats.parity_used,
+        stats.parity_unused,
         stats.packets_delivered,
         stats.packets_abandoned,
         stats.bytes_delivered,

@@ -41,6 +41,7 @@ fn whatever_the_seed_everyone_that_is_known_gets_everything() {
 
 fn any_plan(seed: u64, rng: &mut fastrand::Rng) -> Plan {
     let link = Link {
+        shared: false,
         loss: rng.f64() * 0.1,
         burst: 1.0 + rng.f64() * 20.0,
         reorder: rng.f64() * 0.1,

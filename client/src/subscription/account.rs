@@ -36,7 +36,7 @@ impl Subscription {
             received_bytes: tally.received_bytes,
             delivered_bytes: tally.bytes_written,
             lost_packets: tally.packets_lost(),
-            repaired_packets: tally.stats.packets_repaired,
+            repaired_packets: tally.stats.packets_mended(),
             kernel_drops: tally.kernel_drops,
         });
     }
@@ -104,7 +104,7 @@ fn totals(tally: &Tally, delivered_bytes: u64) -> Totals {
         delivered_packets: stats.packets_delivered,
         missed_packets: stats.packets_missed,
         lost_packets: tally.packets_lost(),
-        repaired_packets: stats.packets_repaired,
+        repaired_packets: stats.packets_mended(),
         duplicate_packets: stats.packets_duplicate,
         kernel_drops: tally.kernel_drops,
         sessions: stats.sessions,

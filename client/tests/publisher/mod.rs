@@ -91,6 +91,7 @@ impl Session {
             datagram_len: 1_400,
             overhead_len: 42,
             k: 32,
+            ahead: proto::config::Ahead::default(),
             rate: Some(self.rate),
             burst: Duration::from_micros(450),
             retain: ByteCount(64 * 1024 * 1024),

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Link {
     /// Share of datagrams that are lost.
     pub loss: f64,
+    /// Whether what one listener loses all lose.
+    pub shared: bool,
     /// Mean length of a burst of loss, in datagrams; 1 is independent loss.
     pub burst: f64,
     /// Share of datagrams that come later than the next ones.
@@ -23,6 +25,7 @@ impl Default for Link {
     fn default() -> Self {
         Self {
             loss: 0.0,
+            shared: false,
             burst: 1.0,
             reorder: 0.0,
             duplicate: 0.0,
@@ -44,7 +47,18 @@ impl Link {
         self.delay.mul_f64(1.0 + class as f64 / (CLASSES - 1).max(1) as f64)
     }
 
+    /// What all listeners lose together, if they do.
+    pub(super) fn common(self, seed: u64) -> LinkState {
+        let loss = if self.shared { self.loss } else { 0.0 };
+        Self { loss, ..self }.state(seed)
+    }
+
     pub(super) fn for_listener(self, seed: u64) -> LinkState {
+        let loss = if self.shared { 0.0 } else { self.loss };
+        Self { loss, ..self }.state(seed)
+    }
+
+    fn state(self, seed: u64) -> LinkState {
         let mut state = LinkState {
             link: self,
             rng: fastrand::Rng::with_seed(seed),
@@ -92,7 +106,7 @@ impl LinkState {
     }
 
     /// Gilbert-Elliott: runs of geometric length, lost and not lost, drawn once for each run.
-    fn loses(&mut self) -> bool {
+    pub(super) fn loses(&mut self) -> bool {
         if self.bad_left > 0 {
             self.bad_left -= 1;
             return true;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use proto::config::Ahead;
 use proto::wire::StreamMode;
 use proto::{
     Bitrate, ByteCount, Delivery, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
@@ -28,6 +29,10 @@ pub struct Plan {
     pub retain: ByteCount,
     /// What each receiver's socket holds.
     pub socket_buffer: ByteCount,
+    /// Parity that is sent before anyone asks.
+    pub ahead: Ahead,
+    /// Receivers have no return path.
+    pub mute: bool,
     /// How long End is repeated for those who are not getting on.
     pub finish_timeout: Duration,
 }
@@ -42,6 +47,8 @@ impl Default for Plan {
             delivery: Delivery::Reliable,
             retain: ByteCount(64 << 20),
             socket_buffer: ByteCount(8 << 20),
+            ahead: Ahead::default(),
+            mute: false,
             finish_timeout: Duration::from_secs(10),
         }
     }
@@ -71,8 +78,9 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         mode: StreamMode::Bytes,
         delivery: plan.delivery,
         datagram_len: 1_472,
-        overhead_len: 42,
+        overhead_len: super::OVERHEAD,
         k: 64,
+        ahead: plan.ahead,
         rate: plan.rate,
         burst: Duration::from_micros(500),
         retain: plan.retain,
@@ -98,7 +106,7 @@ pub(super) fn receiver_config(plan: &Plan, number: usize, seed: u64) -> Receiver
         delivery: None,
         window: ByteCount(32 << 20),
         socket_buffer: plan.socket_buffer,
-        mute: false,
+        mute: plan.mute,
         max_tries: 30,
         silent_after: Duration::from_secs(3),
         seed: bytes,

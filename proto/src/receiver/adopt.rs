@@ -16,8 +16,7 @@ impl Receiver {
         &mut self,
         header: &Header,
         announce: &Announce,
-        via: Via,
-        from: SocketAddr,
+        (via, from): (Via, SocketAddr),
         now: Timestamp,
     ) -> Result<(), Discard> {
         if self.config.stream.as_ref().is_some_and(|wanted| *wanted != announce.name) {

@@ -8,7 +8,8 @@ use super::window::Placed;
 use super::{Event, Receiver, Via};
 use crate::sender::is_group_number;
 use crate::wire::{
-    Body, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End, Heartbeat, Kind, Packet,
+    Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End,
+    Heartbeat, Kind, Packet,
 };
 use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
 
@@ -22,7 +23,7 @@ impl Receiver {
     ) -> Result<(), Discard> {
         if let Body::Announce(announce) = &packet.body {
             self.check_pinned(packet, from)?;
-            self.on_announce(&packet.header, announce, via, from, now)?;
+            self.on_announce(&packet.header, announce, (via, from), now)?;
             self.hear(packet, now);
             let due = self.due_at(packet.header.sent_at);
             self.on_extent(announce.trail, announce.lead, due, now);
@@ -77,7 +78,11 @@ impl Receiver {
                 self.events.push_back(Event::Evicted { reason: evict.reason });
                 Ok(())
             }
-            Body::Parity(_) | Body::Manifest(_) | Body::KeyUpdate(_) => Ok(()),
+            Body::Parity(coded) => {
+                let due = self.due_at(packet.header.sent_at);
+                self.on_parity(coded, due, now)
+            }
+            Body::Manifest(_) | Body::KeyUpdate(_) => Ok(()),
             Body::Announce(_)
             | Body::Nak(_)
             | Body::Report(_)
@@ -136,7 +141,9 @@ impl Receiver {
         if session.gaps.fill(seq) && kind == Kind::Repair {
             self.stats.packets_repaired += 1;
         }
+        self.learn_block(coded, now);
         self.advance_frontier(seq, via, due, now);
+        self.recover_with(coded);
         if let (Some(due), Some(session)) = (due, &mut self.session) {
             session.gaps.hurry(seq, due);
         }
@@ -170,7 +177,7 @@ impl Receiver {
             session.barren_heartbeats += 1;
             if session.barren_heartbeats == BARREN && session.window.end() == Seq::ZERO {
                 let datagram_len =
-                    session.coded_len.saturating_add(crate::wire::CODED_HEADER_LEN as u16);
+                    session.coded_len.saturating_add(u16::try_from(CODED_HEADER_LEN).unwrap_or(0));
                 self.events.push_back(Event::MtuSuspected { datagram_len });
             }
         }

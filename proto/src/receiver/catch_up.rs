@@ -74,7 +74,7 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         for run in session.window.missing(range) {
             self.stats.packets_missed = self.stats.packets_missed.saturating_add(run.len());
-            session.gaps.open(run, now.after(CATCH_UP_NAK), None);
+            session.gaps.open(run, now.after(CATCH_UP_NAK), Duration::ZERO, None);
         }
     }
 

@@ -2,6 +2,7 @@
 //! confirmation, wait for the data).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::{Seq, SeqRange, Timestamp};
 
@@ -12,6 +13,8 @@ pub(super) struct Missing {
     end: Seq,
     /// When it is asked for, or asked for again.
     due: Timestamp,
+    /// The random wait that was drawn for it.
+    backoff: Duration,
     /// How often it was asked for.
     pub(super) tries: u32,
     /// When it is no longer wanted.
@@ -26,9 +29,18 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    pub(super) fn open(&mut self, range: SeqRange, due: Timestamp, deadline: Option<Timestamp>) {
+    /// `range` is missing: it is asked for at `from` plus `backoff`.
+    pub(super) fn open(
+        &mut self,
+        range: SeqRange,
+        from: Timestamp,
+        backoff: Duration,
+        deadline: Option<Timestamp>,
+    ) {
         if !range.is_empty() {
-            self.insert(range.first, Missing { end: range.end, due, tries: 0, deadline });
+            let due = from.after(backoff);
+            let missing = Missing { end: range.end, due, backoff, tries: 0, deadline };
+            self.insert(range.first, missing);
         }
     }
 
@@ -52,10 +64,27 @@ impl Gaps {
         let suppressed = held.iter().filter(|(_, missing)| missing.tries == 0).count();
         for (run, missing) in held {
             let tries = missing.tries.max(1);
-            let due = missing.due.max(due);
+            // If the answer is lost, it is lost to many: they must not all ask at once.
+            let due = missing.due.max(due.after(missing.backoff));
             self.insert(run.first, Missing { end: run.end, due, tries, ..missing });
         }
         suppressed as u64
+    }
+
+    /// Gaps before `seq` that were never asked for wait for nothing but their back-off, from `from`.
+    pub(super) fn ask_from(&mut self, seq: Seq, from: Timestamp) {
+        let waiting = self.by_seq.range(..seq).rev();
+        let late: Vec<Seq> = waiting
+            .take_while(|(_, missing)| missing.tries == 0)
+            .filter(|(_, missing)| missing.due > from.after(missing.backoff))
+            .map(|(first, _)| *first)
+            .collect();
+        for first in late {
+            if let Some(missing) = self.remove(first) {
+                let due = from.after(missing.backoff);
+                self.insert(first, Missing { due, ..missing });
+            }
+        }
     }
 
     /// Takes the gaps that are due, with how often they were asked for; the caller puts back
@@ -75,10 +104,20 @@ impl Gaps {
         due
     }
 
+    /// Takes what of `range` is missing, due or not.
+    pub(super) fn take_in(&mut self, range: SeqRange) -> Vec<(SeqRange, Missing)> {
+        let mut taken = Vec::new();
+        while let Some(piece) = self.cut(range) {
+            taken.push(piece);
+        }
+        taken
+    }
+
     /// Puts back a gap that was asked for.
     pub(super) fn asked(&mut self, range: SeqRange, missing: Missing, again: Timestamp) {
         let tries = missing.tries.saturating_add(1);
-        self.insert(range.first, Missing { end: range.end, due: again, tries, ..missing });
+        let due = again.after(missing.backoff);
+        self.insert(range.first, Missing { end: range.end, due, tries, ..missing });
     }
 
     /// When the first gap is to be asked for.
@@ -111,7 +150,6 @@ impl Gaps {
     }
 
     /// The oldest missing packet.
-    #[cfg(test)]
     pub(super) fn first(&self) -> Option<Seq> {
         self.by_seq.keys().next().copied()
     }
@@ -178,7 +216,7 @@ mod tests {
     #[test]
     fn a_packet_in_the_middle_splits_a_gap() {
         let mut gaps = Gaps::default();
-        gaps.open(range(10, 20), NOW, None);
+        gaps.open(range(10, 20), NOW, Duration::ZERO, None);
         assert!(gaps.fill(Seq(14)));
         assert!(!gaps.fill(Seq(14)));
         assert!(!gaps.fill(Seq(20)));
@@ -188,8 +226,8 @@ mod tests {
     #[test]
     fn a_confirmation_holds_back_only_what_it_names() {
         let mut gaps = Gaps::default();
-        gaps.open(range(10, 20), NOW, None);
-        gaps.open(range(30, 32), NOW, None);
+        gaps.open(range(10, 20), NOW, Duration::ZERO, None);
+        gaps.open(range(30, 32), NOW, Duration::ZERO, None);
         assert_eq!(gaps.hold_back(range(15, 31), Timestamp(5_000)), 2);
         assert_eq!(due(&mut gaps), [range(10, 15), range(31, 32)]);
         assert_eq!(gaps.due(), Some(Timestamp(5_000)));
@@ -199,8 +237,8 @@ mod tests {
     #[test]
     fn what_is_closed_is_gone_from_both_orders() {
         let mut gaps = Gaps::default();
-        gaps.open(range(1, 5), NOW, None);
-        gaps.open(range(7, 9), NOW, None);
+        gaps.open(range(1, 5), NOW, Duration::ZERO, None);
+        gaps.open(range(7, 9), NOW, Duration::ZERO, None);
         gaps.close(range(0, 8));
         assert_eq!(gaps.first(), Some(Seq(8)));
         gaps.close(range(0, 100));
@@ -210,9 +248,9 @@ mod tests {
     #[test]
     fn a_packet_that_is_here_waits_for_nothing_before_it_longer_than_it_may() {
         let mut gaps = Gaps::default();
-        gaps.open(range(1, 2), NOW, Some(Timestamp(500)));
-        gaps.open(range(3, 4), NOW, Some(Timestamp(2_000)));
-        gaps.open(range(6, 9), NOW, Some(Timestamp(3_000)));
+        gaps.open(range(1, 2), NOW, Duration::ZERO, Some(Timestamp(500)));
+        gaps.open(range(3, 4), NOW, Duration::ZERO, Some(Timestamp(2_000)));
+        gaps.open(range(6, 9), NOW, Duration::ZERO, Some(Timestamp(3_000)));
         gaps.hurry(Seq(5), Timestamp(900));
         assert_eq!(gaps.take_late(NOW), Some(range(1, 2)));
         assert_eq!(gaps.take_late(NOW), Some(range(3, 4)));
@@ -222,8 +260,8 @@ mod tests {
     #[test]
     fn late_gaps_come_oldest_first() {
         let mut gaps = Gaps::default();
-        gaps.open(range(1, 2), NOW, Some(Timestamp(500)));
-        gaps.open(range(3, 4), NOW, Some(Timestamp(2_000)));
+        gaps.open(range(1, 2), NOW, Duration::ZERO, Some(Timestamp(500)));
+        gaps.open(range(3, 4), NOW, Duration::ZERO, Some(Timestamp(2_000)));
         assert_eq!(gaps.deadline(), Some(Timestamp(500)));
         assert_eq!(gaps.take_late(NOW), Some(range(1, 2)));
         assert_eq!(gaps.take_late(NOW), None);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::{Gap, GapCause};
+use super::gaps::Missing;
 use super::session::Session;
 use super::{Event, Receiver};
 use crate::wire::{Body, List, Nak, Ncf, Range, Refused, RefusedReason};
@@ -22,10 +23,16 @@ impl Receiver {
             return;
         }
         self.stats.packets_missed = self.stats.packets_missed.saturating_add(missing);
-        let due = now.after(REORDER_ALLOWANCE + self.backoff());
+        let backoff = self.backoff();
         let Some(session) = &mut self.session else { return };
+        let passed = session.passed(range);
         for run in runs {
-            session.gaps.open(run, due, deadline);
+            let wait = match run.end <= passed {
+                _ if self.config.mute => MUTE_WAIT,
+                true => Duration::ZERO,
+                false => session.block_wait(),
+            };
+            session.gaps.open(run, now.after(REORDER_ALLOWANCE + wait), backoff, deadline);
         }
     }
 
@@ -50,18 +57,18 @@ impl Receiver {
         loop {
             let again = self.retry_wait(now);
             let Some(session) = &mut self.session else { return };
-            let due = session.gaps.take_due(now, RANGES);
+            let due = session.take_due(now);
             if due.is_empty() {
                 return;
             }
-            let mut ranges = Vec::new();
+            let mut ranges: Vec<SeqRange> = Vec::new();
             let mut given_up = Vec::new();
             for (range, missing) in due {
                 if missing.tries >= self.config.max_tries || self.config.mute {
                     given_up.push(range);
                 } else {
                     session.gaps.asked(range, missing, again(missing.tries));
-                    ranges.push(Range::from_seqs(range));
+                    ranges.push(range);
                 }
             }
             for range in given_up {
@@ -73,13 +80,14 @@ impl Receiver {
         }
     }
 
-    fn send_nak(&mut self, mut ranges: Vec<Range>) {
-        ranges.sort_unstable_by_key(|range| range.first);
+    fn send_nak(&mut self, mut ranges: Vec<SeqRange>) {
+        ranges.sort_unstable();
+        let needs = self.needs(&ranges);
         self.stats.naks_sent += 1;
         self.say(Body::Nak(Nak {
             subscriber: self.config.subscriber,
-            ranges: List::truncated(ranges),
-            needs: List::default(),
+            ranges: List::truncated(ranges.into_iter().map(Range::from_seqs)),
+            needs: List::truncated(needs),
         }));
     }
 
@@ -106,6 +114,9 @@ impl Receiver {
         for range in ncf.ranges.iter() {
             let range = range.to_seqs();
             self.stats.naks_suppressed += session.gaps.hold_back(range, until);
+        }
+        for need in ncf.needs.iter() {
+            self.hold_back_block(need, until);
         }
     }
 
@@ -205,6 +216,45 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The gaps that are due, and with each of them all that its block lacks: a count means little
+    /// without the names.
+    fn take_due(&mut self, now: Timestamp) -> Vec<(SeqRange, Missing)> {
+        let mut due = self.gaps.take_due(now, RANGES / 4);
+        let ranges: Vec<SeqRange> = due.iter().map(|(range, _)| *range).collect();
+        for range in ranges {
+            for start in self.blocks.closed_in(range) {
+                let end = self.blocks.get(start).map_or(start, |block| block.end(start));
+                if due.len() < RANGES {
+                    due.extend(self.gaps.take_in(SeqRange::new(start, end)));
+                }
+            }
+        }
+        due
+    }
+
+    /// Up to where the blocks are over that `range` is of: what is missing there can be counted.
+    /// Where nothing follows `range`, nothing is waited for.
+    fn passed(&self, range: SeqRange) -> Seq {
+        if self.frontier <= range.end {
+            return range.end;
+        }
+        self.blocks.containing(range.end).map_or(range.first, |(start, _)| start)
+    }
+
+    /// How long to wait for the end of a block, so that all it lacks is asked for at once. Alone
+    /// there is nobody to share parity with, and nothing to wait for.
+    fn block_wait(&self) -> Duration {
+        if self.group_size.audience() < 1.5 {
+            return Duration::ZERO;
+        }
+        match self.delivery {
+            Delivery::Reliable => BLOCK_WAIT,
+            Delivery::Timely(deadline) => BLOCK_WAIT.min(deadline / 8),
+        }
+    }
+}
+
 /// An audience of at most this many asks at once.
 pub const AT_ONCE: u64 = 8;
 
@@ -212,7 +262,13 @@ pub const AT_ONCE: u64 = 8;
 const BACKOFF_FACTOR: f64 = 4.0;
 
 /// A packet that took another way is not lost yet.
-const REORDER_ALLOWANCE: Duration = Duration::from_millis(1);
+pub(super) const REORDER_ALLOWANCE: Duration = Duration::from_millis(1);
+
+/// Who cannot ask waits so long for parity, and for what others ask for.
+const MUTE_WAIT: Duration = Duration::from_millis(500);
+
+/// A sender closes a block that stays open after this.
+const BLOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// Below this a busy sender has not had its turn yet.
 const SHORTEST_RETRY: Duration = Duration::from_millis(5);

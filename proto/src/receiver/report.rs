@@ -102,7 +102,7 @@ impl Receiver {
             next: session.window.next(),
             received: self.stats.packets_placed + self.stats.packets_duplicate,
             repaired: self.stats.packets_repaired,
-            recovered: 0,
+            recovered: self.stats.packets_recovered,
             given_up: session.given_up,
             losses: self.losses(),
             bursts: [0; 5],
@@ -135,11 +135,10 @@ impl Receiver {
         known.plus(self.credit()).min(session.window.limit())
     }
 
-    /// Packets that the socket's buffer has room for. The kernel charges a datagram at nearly
-    /// twice its length.
+    /// Packets that the socket's buffer has room for.
     fn credit(&self) -> u64 {
         let len = self.session.as_ref().map_or(1, |session| u64::from(session.coded_len));
-        (self.config.socket_buffer.0 / (2 * (len + CODED_HEADER_LEN as u64))).max(LEAST_CREDIT)
+        (self.config.socket_buffer.0 / (len + CODED_HEADER_LEN as u64)).max(LEAST_CREDIT)
     }
 
     /// Registers, or says goodbye.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::blocks::Blocks;
 use super::clock::SenderClock;
 use super::event::SessionInfo;
 use super::gaps::Gaps;
@@ -48,6 +49,7 @@ pub(super) struct Session {
     pub(super) catch_up_tries: u32,
     pub(super) window: Window,
     pub(super) gaps: Gaps,
+    pub(super) blocks: Blocks,
     pub(super) records: Records,
     pub(super) clock: SenderClock,
     pub(super) numbers: Numbers,
@@ -100,6 +102,7 @@ impl Session {
             catch_up_tries: 0,
             window: Window::new(first, config.window.0 / (u64::from(coded_len) + SLOT_LEN)),
             gaps: Gaps::default(),
+            blocks: Blocks::default(),
             records: Records::default(),
             clock: SenderClock::new(now),
             numbers: Numbers::default(),

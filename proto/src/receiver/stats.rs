@@ -5,8 +5,8 @@ use crate::sender::{DiscardCounts, KindCounts};
 /// What a [`super::Receiver`] has done since it started, over all sessions. Every field only
 /// grows.
 ///
-/// The counters add up: datagrams received = discarded + control + coded, and coded packets =
-/// packets of the window (delivered, or held until they are) + duplicates.
+/// The counters add up: datagrams received = discarded + control + coded; data and repair packets
+/// = placed + duplicate; placed + recovered = delivered + abandoned + held in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiverStats {
     /// Datagrams received, by kind, those that were discarded not counted.
@@ -28,6 +28,12 @@ pub struct ReceiverStats {
     pub packets_missed: u64,
     /// Of those, packets that came by repair.
     pub packets_repaired: u64,
+    /// Packets that parity gave back.
+    pub packets_recovered: u64,
+    /// Parity packets that gave a packet back.
+    pub parity_used: u64,
+    /// Parity packets that were of no use: nothing was missing any more, or too much.
+    pub parity_unused: u64,
     /// Packets given up because nobody answered.
     pub lost_unanswered: u64,
     /// Packets given up because they had left the publisher's window.
@@ -51,6 +57,12 @@ pub struct ReceiverStats {
 }
 
 impl ReceiverStats {
+    /// Packets that were missing and are here: repaired by the publisher or recovered from parity.
+    #[must_use]
+    pub fn packets_mended(&self) -> u64 {
+        self.packets_repaired + self.packets_recovered
+    }
+
     /// Packets given up, whatever the cause.
     #[must_use]
     pub fn packets_lost(&self) -> u64 {

@@ -306,7 +306,8 @@ impl Bench {
             stats.received.get(Kind::Data).datagrams + stats.received.get(Kind::Repair).datagrams;
         assert_eq!(coded, stats.packets_placed + stats.packets_duplicate);
         let held = self.receiver.status().held;
-        assert_eq!(stats.packets_placed, stats.packets_delivered + stats.packets_abandoned + held);
+        let here = stats.packets_placed + stats.packets_recovered;
+        assert_eq!(here, stats.packets_delivered + stats.packets_abandoned + held);
     }
 }
 

@@ -34,9 +34,12 @@ pub(super) enum Popped {
     Gap(Gap),
 }
 
-/// The receive window: from the next packet to hand out to the newest that is here.
+/// The receive window: from the next packet to hand out to the newest that is here, and before it
+/// what was handed out and may still help to get others of its block back.
 #[derive(Debug)]
 pub(super) struct Window {
+    /// The packet of the first slot.
+    base: Seq,
     next: Seq,
     slots: VecDeque<Slot>,
     capacity: u64,
@@ -44,7 +47,7 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(next: Seq, capacity: u64) -> Self {
-        Self { next, slots: VecDeque::new(), capacity: capacity.max(1) }
+        Self { base: next, next, slots: VecDeque::new(), capacity: capacity.max(1) }
     }
 
     /// The first packet that was not handed out.
@@ -54,7 +57,7 @@ impl Window {
 
     /// One past the newest packet that is here.
     pub(super) fn end(&self) -> Seq {
-        self.next.plus(self.slots.len() as u64)
+        self.base.plus(self.slots.len() as u64).max(self.next)
     }
 
     /// One past the newest packet there is room for.
@@ -64,7 +67,22 @@ impl Window {
 
     /// Packets that are here and were not handed out.
     pub(super) fn held(&self) -> u64 {
-        self.slots.iter().filter(|slot| matches!(slot, Slot::Here(_))).count() as u64
+        let waiting = self.slots.iter().skip(self.handed_out());
+        waiting.filter(|slot| matches!(slot, Slot::Here(_))).count() as u64
+    }
+
+    /// The body of a packet that is here, handed out or not.
+    pub(super) fn body(&self, seq: Seq) -> Option<&Bytes> {
+        match self.slots.get(self.index(seq)?)? {
+            Slot::Here(body) => Some(body),
+            Slot::Missing | Slot::Lost(_) => None,
+        }
+    }
+
+    /// Whether a packet did not come and was not given up.
+    pub(super) fn is_missing(&self, seq: Seq) -> bool {
+        let slot = self.index(seq).and_then(|index| self.slots.get(index));
+        seq >= self.next && matches!(slot, None | Some(Slot::Missing))
     }
 
     pub(super) fn place(&mut self, seq: Seq, body: Bytes) -> Placed {
@@ -74,7 +92,7 @@ impl Window {
         if seq >= self.limit() {
             return Placed::Beyond;
         }
-        let Ok(index) = usize::try_from(seq.since(self.next)) else { return Placed::Beyond };
+        let Some(index) = self.index(seq) else { return Placed::Beyond };
         if index == self.slots.len() {
             self.slots.push_back(Slot::Here(body));
             return Placed::New;
@@ -94,10 +112,7 @@ impl Window {
     /// Gives up what is missing of `range`, within what there is room for; says what that was.
     pub(super) fn give_up(&mut self, range: SeqRange, cause: GapCause) -> Vec<SeqRange> {
         let range = range.clamp_to(SeqRange::new(self.next, self.limit()));
-        let (Ok(first), Ok(end)) = (
-            usize::try_from(range.first.since(self.next)),
-            usize::try_from(range.end.since(self.next)),
-        ) else {
+        let (Some(first), Some(end)) = (self.index(range.first), self.index(range.end)) else {
             return Vec::new();
         };
         if range.is_empty() {
@@ -116,26 +131,32 @@ impl Window {
         lost
     }
 
-    /// Takes what is next in order, if it is here or was given up.
+    /// Takes what is next in order, if it is here or was given up. What is here stays until
+    /// [`Window::forget`].
     pub(super) fn pop(&mut self) -> Option<Popped> {
-        match self.slots.front()? {
+        let index = self.handed_out();
+        match self.slots.get(index)? {
             Slot::Missing => None,
-            Slot::Here(_) => {
-                let seq = self.next;
+            Slot::Here(body) => {
+                let popped = Popped::Body(self.next, body.clone());
                 self.next = self.next.next();
-                match self.slots.pop_front() {
-                    Some(Slot::Here(body)) => Some(Popped::Body(seq, body)),
-                    _ => None,
-                }
+                Some(popped)
             }
             &Slot::Lost(cause) => {
+                let same = |slot: &&Slot| matches!(slot, Slot::Lost(other) if *other == cause);
+                let run = self.slots.iter().skip(index).take_while(same).count();
                 let first = self.next;
-                while matches!(self.slots.front(), Some(Slot::Lost(other)) if *other == cause) {
-                    self.slots.pop_front();
-                    self.next = self.next.next();
-                }
+                self.next = self.next.plus(run as u64);
                 Some(Popped::Gap(Gap { range: SeqRange::new(first, self.next), cause }))
             }
+        }
+    }
+
+    /// Forgets what was handed out before `seq`.
+    pub(super) fn forget(&mut self, seq: Seq) {
+        let seq = seq.min(self.next);
+        while self.base < seq && self.slots.pop_front().is_some() {
+            self.base = self.base.next();
         }
     }
 
@@ -143,18 +164,31 @@ impl Window {
     pub(super) fn jump(&mut self, seq: Seq) {
         self.slots.clear();
         self.next = self.next.max(seq);
+        self.base = self.next;
     }
 
     /// Whether nothing waits to be handed out, and nothing that is here waits for a gap.
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.handed_out() >= self.slots.len()
+    }
+
+    /// Slots that were handed out.
+    fn handed_out(&self) -> usize {
+        usize::try_from(self.next.since(self.base)).unwrap_or(usize::MAX)
+    }
+
+    fn index(&self, seq: Seq) -> Option<usize> {
+        if seq < self.base {
+            return None;
+        }
+        usize::try_from(seq.since(self.base)).ok()
     }
 
     /// The runs of missing packets in `range`.
     pub(super) fn missing(&self, range: SeqRange) -> Vec<SeqRange> {
         let mut runs: Vec<SeqRange> = Vec::new();
         let within = range.clamp_to(SeqRange::new(self.next, self.end()));
-        let first = usize::try_from(within.first.since(self.next)).unwrap_or(usize::MAX);
+        let first = self.index(within.first).unwrap_or(usize::MAX);
         let count = usize::try_from(within.len()).unwrap_or(0);
         for (slot, seq) in self.slots.iter().skip(first).take(count).zip(within.iter()) {
             if matches!(slot, Slot::Missing) {

@@ -23,6 +23,8 @@ pub struct Subscriber {
     pub(super) silent: bool,
     pub(super) left: Option<ByeReason>,
     pub(super) catch_up: Option<CatchUp>,
+    /// Share of packets that it loses, smoothed.
+    pub(super) loss: f64,
     /// Wire losses already counted as what unicast would have cost.
     pub(super) losses_counted: u64,
     /// The newest packet that it asked to be given from: to ask for the same again is no progress.
@@ -65,6 +67,19 @@ impl Subscriber {
     pub fn is_finished(&self) -> bool {
         self.state()
             .is_some_and(|state| matches!(state, ReportState::Complete | ReportState::Incomplete))
+    }
+
+    /// Takes what a report says of loss since the last one.
+    pub(super) fn measure_loss(&mut self, report: &Report) {
+        let before = self.report.as_ref().map_or((0, 0), |old| (old.received, old.losses.wire));
+        let received = report.received.saturating_sub(before.0);
+        let lost = report.losses.wire.saturating_sub(before.1);
+        let seen = received + lost;
+        if seen > 0 {
+            // A report of few packets says little: its weight is that of what it saw.
+            let weight = (seen as f64 / LOSS_MEMORY).min(1.0);
+            self.loss += (lost as f64 / seen as f64 - self.loss) * weight;
+        }
     }
 
     fn state(&self) -> Option<ReportState> {
@@ -207,6 +222,7 @@ impl Audience {
                 silent: false,
                 left: None,
                 catch_up: None,
+                loss: 0.0,
                 losses_counted: 0,
                 asked_from: None,
             },
@@ -229,6 +245,15 @@ impl Audience {
         };
         self.together.set(Some(together));
         together
+    }
+
+    /// The share of packets that one in twenty subscribers loses more than.
+    pub(super) fn loss_quantile(&self) -> f64 {
+        let present = self.rows.values().filter(|row| row.is_present());
+        let mut losses: Vec<f64> = present.map(|row| row.loss).collect();
+        losses.sort_unstable_by(f64::total_cmp);
+        let worst = losses.len().saturating_sub(1) - losses.len() / 20;
+        losses.get(worst).copied().unwrap_or(0.0)
     }
 
     /// Marks who said nothing for `limit`, and gives back their ids and names.
@@ -272,6 +297,9 @@ impl Audience {
         outcome
     }
 }
+
+/// Packets after which what was measured before counts for nothing.
+const LOSS_MEMORY: f64 = 2_000.0;
 
 /// A row costs some 400 bytes: the table of a sender never passes four megabytes, whoever knocks.
 pub(super) const MAX_ROWS: usize = 10_000;

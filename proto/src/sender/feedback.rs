@@ -1,5 +1,6 @@
 //! What subscribers say.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::catch_up::CatchUp;
 use super::{Destination, Event, Sender};
 use crate::wire::{
     self, Body, Bye, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Datagram,
-    Discard, List, Nak, Ncf, Packet, Range, Refused, RefusedReason, Report, ReportState,
+    Discard, List, Nak, Ncf, Need, Packet, Range, Refused, RefusedReason, Report, ReportState,
 };
 use crate::{Delivery, Seq, SeqRange, SubscriberId, Timestamp};
 
@@ -118,6 +119,7 @@ impl Sender {
             self.events.push_back(Event::SubscriberBack { subscriber, name });
         }
         let lost = report.losses.wire.saturating_sub(row.losses_counted).min(MAX_LOSS_STEP);
+        row.measure_loss(report);
         row.losses_counted = row.losses_counted.max(report.losses.wire);
         self.stats.unicast_equivalent_bytes += lost * wire_len;
         let was_finished = row.is_finished();
@@ -146,13 +148,18 @@ impl Sender {
         let ranges: Vec<_> = nak.ranges.iter().map(|range| range.to_seqs()).collect();
         let is_known = self.audience.proven(nak.subscriber, from).is_some();
         let may_join = self.audience.has_room() && !self.phase.is_finished();
-        if !is_known && may_join && !ranges.is_empty() {
-            self.challenge(nak.subscriber, from, now)?;
+        if !is_known && may_join {
+            // Who makes the whole group pay for a repair shows first that it is there.
+            if !ranges.is_empty() {
+                self.challenge(nak.subscriber, from, now)?;
+            }
+            return Err(Discard::Unproven);
         }
         let sent = self.window.sent();
         let oldest = self.oldest_wanted(now);
         let mut budget = MAX_ASKED;
         let mut fresh = Vec::new();
+        let mut named: BTreeMap<Seq, Vec<Seq>> = BTreeMap::new();
         let mut too_late = Vec::new();
         for range in ranges {
             let missed = range.clamp_to(SeqRange::new(Seq::ZERO, oldest));
@@ -165,9 +172,15 @@ impl Sender {
             budget -= wanted.len();
             self.stats.packets_asked += wanted.len();
             let wanted = self.give_again(nak.subscriber, from, wanted);
-            fresh.extend(self.ask(wanted, now));
+            for (piece, block) in self.by_block(wanted, &nak.needs) {
+                match block {
+                    Some(block) => named.entry(block).or_default().extend(piece.iter()),
+                    None => fresh.extend(self.ask(piece, now)),
+                }
+            }
         }
-        self.confirm(fresh)?;
+        let needs = self.ask_by_count(&nak.needs, named, now);
+        self.confirm(fresh, needs)?;
         if !too_late.is_empty() && is_known {
             self.refuse(from, too_late)?;
         }
@@ -192,13 +205,61 @@ impl Sender {
         asked.fresh
     }
 
+    /// Cuts a range at the ends of blocks, and says of each piece which block is asked for by
+    /// count as well.
+    fn by_block(&self, range: SeqRange, needs: &[Need]) -> Vec<(SeqRange, Option<Seq>)> {
+        let mut pieces = Vec::new();
+        let mut first = range.first;
+        while first < range.end {
+            let slot = self.window.get(first).map(|slot| (slot.block, slot.k));
+            let (block, k) = slot.unwrap_or((first, 0));
+            let end = block.plus(u64::from(k)).max(first.next());
+            // Of a block that is here in part no parity can be made.
+            let is_whole = self.window.has_whole(block, k);
+            let counted = is_whole && needs.iter().any(|need| need.block == block);
+            let piece = SeqRange::new(first, end.min(range.end));
+            pieces.push((piece, counted.then_some(block)));
+            first = piece.end;
+        }
+        pieces
+    }
+
+    /// Owes blocks what is lacking of them; says what is promised anew.
+    fn ask_by_count(
+        &mut self,
+        needs: &[Need],
+        mut named: BTreeMap<Seq, Vec<Seq>>,
+        now: Timestamp,
+    ) -> Vec<Need> {
+        let alone = self.audience.together().present <= 1;
+        let merge = if alone { Duration::ZERO } else { self.grtt.get().max(SHORTEST_MERGE) / 2 };
+        let due = now.after(merge);
+        let mut promised = Vec::new();
+        for &need in needs {
+            let Need { block, count } = need;
+            // Without a name of it in the window there is nothing to make parity of.
+            let Some(named) = named.remove(&block) else { continue };
+            let more = self.parity.on_need(need, named.into_iter(), due, now);
+            if more.is_none() {
+                self.stats.suppressed_held_down += u64::from(count);
+            }
+            let again = if more.is_some() { Duration::ZERO } else { merge / 2 };
+            if let Some(count) = self.parity.confirm_again(block, again, now) {
+                promised.push(Need { block, count });
+            }
+        }
+        promised
+    }
+
     /// "Asked for already": at once, ahead of the pacer, so that others hold back.
-    fn confirm(&mut self, fresh: Vec<SeqRange>) -> Result<(), Discard> {
-        if fresh.is_empty() || self.audience.together().present <= 1 {
+    fn confirm(&mut self, fresh: Vec<SeqRange>, needs: Vec<Need>) -> Result<(), Discard> {
+        let is_empty = fresh.is_empty() && needs.is_empty();
+        if is_empty || self.audience.together().present <= 1 {
             return Ok(());
         }
         let ranges = List::truncated(fresh.into_iter().map(Range::from_seqs));
-        self.say(Destination::Group, Body::Ncf(Ncf { ranges, needs: List::default() }))
+        let needs = List::truncated(needs);
+        self.say(Destination::Group, Body::Ncf(Ncf { ranges, needs }))
     }
 
     fn refuse(&mut self, to: SocketAddr, ranges: Vec<Range>) -> Result<(), Discard> {
@@ -307,6 +368,9 @@ impl Sender {
         Ok(())
     }
 }
+
+/// Subscribers of one segment ask within this of each other.
+const SHORTEST_MERGE: Duration = Duration::from_millis(2);
 
 /// Packets that one NAK may ask for: four times what fits in a socket's buffer by default.
 const MAX_ASKED: u64 = 4_096;

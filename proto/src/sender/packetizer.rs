@@ -41,6 +41,13 @@ impl Packetizer {
         Some(of_bytes(self.pending.split().freeze()))
     }
 
+    /// Forgets what does not fill a packet; says how many bytes that was.
+    pub(super) fn clear(&mut self) -> u64 {
+        let len = self.pending.len() as u64;
+        self.pending.clear();
+        len
+    }
+
     pub(super) fn pending_len(&self) -> usize {
         self.pending.len()
     }

@@ -96,6 +96,8 @@ impl Sender {
                 return;
             }
             self.phase.state = State::Live;
+            // How many they are decides how they ask: they know before the first can be lost.
+            self.announce_due = now;
             self.events.push_back(Event::Started { audience });
         }
         if self.phase.state == State::Live

@@ -54,6 +54,7 @@ fn config() -> SenderConfig {
         datagram_len: 200,
         overhead_len: 42,
         k: 8,
+        ahead: crate::config::Ahead::default(),
         rate: Some(Bitrate(10_000_000)),
         burst: Duration::from_micros(500),
         retain: ByteCount(1 << 20),

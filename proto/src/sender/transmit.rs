@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::parity::{Answer, ParityPacket};
 use super::{Sender, Subscriber, Timer, UNICAST_NUMBERS};
 use crate::wire::{
     self, Announce, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED,
     Header, Heartbeat, Kind, Packet,
 };
-use crate::{Bitrate, Delivery, Seq, SubscriberId, Timestamp};
+use crate::{Bitrate, Delivery, Seq, SeqRange, SubscriberId, Timestamp};
 
 /// Where a burst goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,14 @@ pub struct Transmit {
     pub segment_len: usize,
     /// How many.
     pub datagrams: usize,
+}
+
+/// What leaves, where to and when.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    kind: Kind,
+    to: Destination,
+    at: Timestamp,
 }
 
 /// A burst that is being written.
@@ -76,7 +85,9 @@ impl Sender {
         if !self.pacer.is_ready(now) {
             return None;
         }
-        let transmit = self.transmit_repairs(now, max_segments, buf).or_else(|| {
+        let repair = self.transmit_repairs(now, max_segments, buf);
+        let repair = repair.or_else(|| self.transmit_parity(now, max_segments, buf));
+        let transmit = repair.or_else(|| {
             if self.caught_up_last {
                 self.transmit_data(now, max_segments, buf)
                     .or_else(|| self.transmit_catch_up(now, max_segments, buf))
@@ -94,7 +105,8 @@ impl Sender {
     /// When something paced may leave, and what.
     pub(super) fn burst_due(&self) -> Option<(Timestamp, Timer)> {
         let pacer = self.pacer.ready_at();
-        let repair = self.repair.due().map(|due| (due.max(pacer), Timer::Repair));
+        let repair = [self.repair.due(), self.parity.due()].into_iter().flatten().min();
+        let repair = repair.map(|due| (due.max(pacer), Timer::Repair));
         let late = self.next_late().map(|_| (self.late_at.max(pacer), Timer::CatchUp));
         let data = self.may_send_data().then_some((pacer, Timer::Pacer));
         [repair, late, data].into_iter().flatten().min()
@@ -190,7 +202,9 @@ impl Sender {
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
         let max = self.burst_limit(max);
-        let hold_down = self.grtt.get().max(SHORTEST_HOLD_DOWN);
+        let hold_down = self.hold_down();
+        self.answer_blocks(now);
+        let leaving = Leaving { kind: Kind::Repair, to: Destination::Group, at: now };
         let mut burst = Burst::default();
         while let Some(seq) = self.repair.next(now) {
             let Some(len) = self.datagram_len(seq) else {
@@ -200,10 +214,52 @@ impl Sender {
             if !burst.admits(len, max) {
                 break;
             }
-            self.write_coded(Kind::Repair, seq, Destination::Group, now, buf);
+            self.write_coded(leaving, seq, buf);
             self.repair.on_sent(seq, hold_down, now);
         }
-        self.sent(Kind::Repair, Destination::Group, burst, buf, now)
+        self.sent(leaving, burst, buf)
+    }
+
+    /// Decides for each block that was asked for long enough what it is answered with.
+    fn answer_blocks(&mut self, now: Timestamp) {
+        let hold_down = self.hold_down();
+        let present = self.audience.together().present;
+        while let Some(answer) = self.parity.answer(&self.window, present, hold_down, now) {
+            if let Answer::Named(seqs) = answer {
+                for seq in seqs {
+                    let range = SeqRange::new(seq, seq.next());
+                    let asked = self.repair.on_nak(range, Duration::ZERO, now);
+                    self.stats.suppressed_held_down += asked.held_down;
+                }
+            }
+        }
+    }
+
+    /// Whoever asks sooner after a repair has not seen it yet.
+    fn hold_down(&self) -> Duration {
+        self.grtt.get().max(SHORTEST_HOLD_DOWN)
+    }
+
+    fn transmit_parity(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        let max = self.burst_limit(max);
+        let leaving = Leaving { kind: Kind::Parity, to: Destination::Group, at: now };
+        let mut burst = Burst::default();
+        while let Some(parity) = self.parity.next().cloned() {
+            if !burst.admits(CODED_HEADER_LEN + parity.body.len(), max) {
+                break;
+            }
+            let header = self.header(leaving, 0);
+            let ParityPacket { block, k, index, body } = parity;
+            wire::encode_coded_header(&header, block.low(), index, k, buf);
+            buf.extend_from_slice(&body);
+            self.parity.on_sent();
+        }
+        self.sent(leaving, burst, buf)
     }
 
     fn transmit_catch_up(
@@ -217,14 +273,14 @@ impl Sender {
         }
         let (id, address) = self.next_late()?;
         let max = self.burst_limit(max);
-        let destination = Destination::Unicast(address);
+        let leaving = Leaving { kind: Kind::Repair, to: Destination::Unicast(address), at: now };
         let mut burst = Burst::default();
         while let Some(seq) = self.audience.get(id).and_then(Subscriber::next_catch_up) {
             let Some(len) = self.datagram_len(seq) else { break };
             if !burst.admits(len, max) {
                 break;
             }
-            self.write_coded(Kind::Repair, seq, destination, now, buf);
+            self.write_coded(leaving, seq, buf);
             if let Some(catch_up) = self.audience.catch_up_mut(id) {
                 catch_up.on_sent(seq);
             }
@@ -236,7 +292,7 @@ impl Sender {
         self.late_last = Some(id);
         self.late_at = now.after(self.catch_up_wait(burst, buf.len()));
         self.caught_up_last = true;
-        self.sent(Kind::Repair, destination, burst, buf, now)
+        self.sent(leaving, burst, buf)
     }
 
     /// The late joiner whose turn it is.
@@ -265,6 +321,7 @@ impl Sender {
         self.pace_for_audience();
         let max = self.burst_limit(max);
         let limit = self.limit();
+        let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
         let mut burst = Burst::default();
         while self.window.lead() < limit && self.window.next_unsent().is_some() {
             let seq = self.window.lead();
@@ -273,11 +330,12 @@ impl Sender {
                 break;
             }
             self.window.on_sent(now);
-            self.write_coded(Kind::Data, seq, Destination::Group, now, buf);
+            self.write_coded(leaving, seq, buf);
         }
         self.caught_up_last = false;
+        self.send_ahead();
         self.on_first_sent(burst, buf.len(), now);
-        self.sent(Kind::Data, Destination::Group, burst, buf, now)
+        self.sent(leaving, burst, buf)
     }
 
     fn on_first_sent(&mut self, burst: Burst, bytes: usize, now: Timestamp) {
@@ -311,46 +369,33 @@ impl Sender {
         Some(CODED_HEADER_LEN + CODED_PREFIX_LEN + slot.payload.len())
     }
 
-    fn header(
-        &mut self,
-        kind: Kind,
-        flags: u8,
-        destination: Destination,
-        now: Timestamp,
-    ) -> Header {
-        let number = match destination {
+    fn header(&mut self, leaving: Leaving, flags: u8) -> Header {
+        let number = match leaving.to {
             Destination::Group => &mut self.numbers.0,
             Destination::Unicast(_) => &mut self.numbers.1,
         };
         let header = Header {
-            kind,
+            kind: leaving.kind,
             flags,
             key_epoch: 0,
             stream: self.config.stream,
             session: self.config.session,
             number: *number,
-            sent_at: now.to_wire(),
+            sent_at: leaving.at.to_wire(),
         };
         *number += 1;
         header
     }
 
-    fn write_coded(
-        &mut self,
-        kind: Kind,
-        seq: Seq,
-        destination: Destination,
-        now: Timestamp,
-        buf: &mut Vec<u8>,
-    ) {
-        let header = self.header(kind, 0, destination, now);
+    fn write_coded(&mut self, leaving: Leaving, seq: Seq, buf: &mut Vec<u8>) {
+        let header = self.header(leaving, 0);
         let Some(slot) = self.window.get(seq) else { return };
         wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
         let prefix = CodedPrefix {
             len: u16::try_from(slot.payload.len()).unwrap_or(u16::MAX),
             flags: slot.flags,
             first_record: slot.first_record,
-            first_sent: slot.first_sent.unwrap_or(now).to_wire(),
+            first_sent: slot.first_sent.unwrap_or(leaving.at).to_wire(),
         };
         prefix.write(buf);
         buf.extend_from_slice(&slot.payload);
@@ -358,52 +403,40 @@ impl Sender {
 
     fn write_control(
         &mut self,
-        destination: Destination,
+        to: Destination,
         body: Body,
         now: Timestamp,
         buf: &mut Vec<u8>,
     ) -> Transmit {
-        let kind = body.kind();
-        let wanted =
-            kind == Kind::Heartbeat && (self.window.has_unsent() || self.phase.is_waiting());
+        let leaving = Leaving { kind: body.kind(), to, at: now };
+        let waits = self.window.has_unsent() || self.phase.is_waiting();
+        let wanted = leaving.kind == Kind::Heartbeat && waits;
         let flags = if wanted { FLAG_REPORT_WANTED } else { 0 };
-        let header = self.header(kind, flags, destination, now);
+        let header = self.header(leaving, flags);
         wire::encode(&Packet { header, body }, buf);
-        self.count(kind, destination, 1, buf.len(), now);
-        Transmit { destination, kind, segment_len: buf.len(), datagrams: 1 }
+        self.count(leaving, 1, buf.len());
+        Transmit { destination: to, kind: leaving.kind, segment_len: buf.len(), datagrams: 1 }
     }
 
     /// Counts a burst, and gives it if there is something in it.
-    fn sent(
-        &mut self,
-        kind: Kind,
-        destination: Destination,
-        burst: Burst,
-        buf: &[u8],
-        now: Timestamp,
-    ) -> Option<Transmit> {
+    fn sent(&mut self, leaving: Leaving, burst: Burst, buf: &[u8]) -> Option<Transmit> {
         if burst.datagrams == 0 {
             return None;
         }
-        self.count(kind, destination, burst.datagrams, buf.len(), now);
+        self.count(leaving, burst.datagrams, buf.len());
         let Burst { segment_len, datagrams, .. } = burst;
+        let Leaving { kind, to: destination, .. } = leaving;
         Some(Transmit { destination, kind, segment_len, datagrams })
     }
 
-    fn count(
-        &mut self,
-        kind: Kind,
-        to: Destination,
-        datagrams: usize,
-        bytes: usize,
-        now: Timestamp,
-    ) {
-        let counts = match to {
+    fn count(&mut self, leaving: Leaving, datagrams: usize, bytes: usize) {
+        let counts = match leaving.to {
             Destination::Group => &mut self.stats.group,
             Destination::Unicast(_) => &mut self.stats.unicast,
         };
-        counts.add(kind, datagrams as u64, bytes as u64);
-        self.pacer.on_sent(bytes + datagrams * usize::from(self.config.overhead_len), now);
+        counts.add(leaving.kind, datagrams as u64, bytes as u64);
+        let wire_bytes = bytes + datagrams * usize::from(self.config.overhead_len);
+        self.pacer.on_sent(wire_bytes, leaving.at);
     }
 }
 

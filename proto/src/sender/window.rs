@@ -161,6 +161,26 @@ impl Window {
         self.lead = self.lead.next();
     }
 
+    /// Forgets what was never sent; says how many bytes of payload that was.
+    pub(super) fn drop_unsent(&mut self) -> u64 {
+        let kept = usize::try_from(self.lead.since(self.trail)).unwrap_or(usize::MAX);
+        let dropped = self.slots.len().saturating_sub(kept);
+        self.slots.truncate(kept);
+        let unsent = u8::try_from(dropped).unwrap_or(u8::MAX);
+        self.open = self
+            .open
+            .filter(|open| open.len > unsent)
+            .map(|open| OpenBlock { len: open.len - unsent, ..open });
+        std::mem::take(&mut self.unsent_bytes)
+    }
+
+    /// Whether every packet of a closed block is here and was sent.
+    pub(super) fn has_whole(&self, block: Seq, k: u8) -> bool {
+        let last = block.plus(u64::from(k)).minus(1);
+        let sent = self.get(last).is_some_and(|slot| slot.first_sent.is_some());
+        k > 0 && self.get(block).is_some() && sent
+    }
+
     /// Forgets the oldest sent packets beyond `retain` bytes, and those older than `retain_for`.
     pub(super) fn evict(&mut self, retain: u64, retain_for: Option<Duration>, now: Timestamp) {
         while self.trail < self.lead {

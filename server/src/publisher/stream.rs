@@ -161,6 +161,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         datagram_len: config.datagram_len,
         overhead_len: config.overhead_len,
         k: config.k,
+        ahead: config.ahead,
         rate: config.rate,
         burst: config.burst,
         retain: config.retain,

@@ -205,7 +205,7 @@ fn a_mute_one_never_sends_and_gives_up_what_it_cannot_ask_for() {
 }
 
 #[test]
-fn in_a_large_audience_it_waits_a_random_time_within_four_round_trips() {
+fn in_a_large_audience_it_waits_for_the_block_and_then_a_random_time_within_four_round_trips() {
     let waited = |seed| {
         let mut bench = Bench::joined(
             |config| config.seed = [seed; 32],
@@ -214,12 +214,14 @@ fn in_a_large_audience_it_waits_a_random_time_within_four_round_trips() {
         bench.prove();
         bench.data(1);
         let seen = bench.now.since(START);
-        bench.run(millis(60));
+        bench.run(millis(100));
         bench.naks()[0].0 - seen
     };
     let waits: Vec<_> = (0..20).map(waited).collect();
-    assert!(waits.iter().all(|wait| *wait <= millis(41)), "{waits:?}");
-    assert!(waits.iter().any(|wait| *wait > millis(20)), "{waits:?}");
+    // 20 ms for the rest of the block, 1 ms because packets overtake each other, then 0 to 40 ms.
+    let bounds = millis(21)..=millis(61);
+    assert!(waits.iter().all(|wait| bounds.contains(wait)), "{waits:?}");
+    assert!(waits.iter().any(|wait| *wait > millis(40)), "{waits:?}");
     assert_ne!(waits[0], waits[1]);
 }
 

@@ -138,6 +138,7 @@ fn however_little_is_retained_the_stream_moves() {
 #[test]
 fn packets_of_an_open_block_say_so_and_of_a_closed_one_its_length() {
     let mut bench = Bench::new(|config| config.rate = Some(Bitrate(1_000_000_000)));
+    bench.admit(1);
     bench.push(11); // one block of 8 and 3 more
     bench.drain();
     bench.run(millis(1));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire;
 
 /// A sender with some subscribers that has sent 100 packets of many.
 fn under_way(subscribers: u8) -> Bench {
@@ -108,7 +109,10 @@ fn what_left_the_window_is_refused_to_the_proven_and_not_to_strangers() {
     bench.sent.clear();
     bench.hear(2, nak(2, &[(3, 8)]));
     bench.drain();
-    assert_eq!((bench.count(Kind::Refused), bench.sender.stats().suppressed_too_late), (0, 5));
+    assert_eq!(
+        (bench.count(Kind::Refused), bench.sender.stats().discarded.get(wire::Discard::Unproven)),
+        (0, 1)
+    );
     bench.hear(1, nak(1, &[(3, 8), (85, 92)]));
     bench.run(millis(20));
     let refused = bench.of_kind(Kind::Refused);
@@ -155,11 +159,11 @@ fn one_nak_asks_for_no_more_than_a_bounded_number_of_packets() {
 }
 
 #[test]
-fn a_nak_of_one_that_is_not_known_is_answered_and_it_is_asked_who_it_is() {
+fn one_that_is_not_known_is_asked_who_it_is_and_nobody_pays_for_its_nak() {
     let mut bench = under_way(2);
     bench.sent.clear();
     bench.hear(9, nak(9, &[(5, 6)]));
     bench.run(millis(10));
-    assert_eq!(repairs(&bench), [5]);
+    assert_eq!(repairs(&bench), [0; 0]);
     assert_eq!(bench.count(Kind::CookieChallenge), 1);
 }

@@ -1,0 +1,155 @@
+//! What is known of blocks: where they start, how many packets they have, which parity came.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::{Seq, SeqRange};
+
+/// A block of which something came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    /// Data packets; 0 while that is not known.
+    pub(super) k: u8,
+    pub(super) depth_log2: u8,
+    /// Parity symbols with their places, each once.
+    parity: Vec<(u8, Bytes)>,
+}
+
+impl Block {
+    /// One past the last packet it has, or could have.
+    pub(super) fn end(&self, start: Seq) -> Seq {
+        let k = if self.k == 0 { MAX_K } else { self.k };
+        start.plus((u64::from(k - 1) << self.depth_log2) + 1)
+    }
+
+    /// Its packets in order; none while their number is not known.
+    pub(super) fn seqs(&self, start: Seq) -> impl Iterator<Item = Seq> + use<> {
+        let depth_log2 = self.depth_log2;
+        (0..u64::from(self.k)).map(move |index| start.plus(index << depth_log2))
+    }
+
+    pub(super) fn parity(&self) -> &[(u8, Bytes)] {
+        &self.parity
+    }
+
+    fn has(&self, start: Seq, seq: Seq) -> bool {
+        let step = 1_u64 << self.depth_log2;
+        seq >= start && seq < self.end(start) && seq.since(start).is_multiple_of(step)
+    }
+}
+
+/// The blocks near the window.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    by_start: BTreeMap<Seq, Block>,
+    /// The block of the last packet: most packets are of the same.
+    last: Option<(Seq, u8)>,
+    parity_count: usize,
+}
+
+impl Blocks {
+    /// A packet told of a block; says whether that was news.
+    pub(super) fn learn(&mut self, start: Seq, k: u8, depth_log2: u8) -> bool {
+        if self.last == Some((start, k)) {
+            return false;
+        }
+        self.last = Some((start, k));
+        let block = self.by_start.entry(start).or_default();
+        let is_news = block.k != k;
+        block.depth_log2 = depth_log2;
+        if k > 0 {
+            block.k = k;
+        }
+        is_news
+    }
+
+    /// Keeps a parity symbol; a second one of the same place is not kept.
+    pub(super) fn add_parity(&mut self, start: Seq, place: u8, body: Bytes) -> bool {
+        let Some(block) = self.by_start.get_mut(&start) else { return false };
+        let known = block.parity.iter().any(|(other, _)| *other == place);
+        let fits = block.parity.first().is_none_or(|(_, other)| other.len() == body.len());
+        if known || !fits {
+            return false;
+        }
+        block.parity.push((place, body));
+        self.parity_count += 1;
+        true
+    }
+
+    /// The parity of a block is of no use any more.
+    pub(super) fn drop_parity(&mut self, start: Seq) {
+        if let Some(block) = self.by_start.get_mut(&start) {
+            self.parity_count -= block.parity.len();
+            block.parity.clear();
+        }
+    }
+
+    /// Whether there is parity of any block.
+    pub(super) fn has_parity(&self) -> bool {
+        self.parity_count > 0
+    }
+
+    pub(super) fn get(&self, start: Seq) -> Option<&Block> {
+        self.by_start.get(&start)
+    }
+
+    /// The block that `seq` is of, if a packet of it came.
+    pub(super) fn containing(&self, seq: Seq) -> Option<(Seq, &Block)> {
+        let near = self.by_start.range(..=seq).rev().take(MAX_DEPTH);
+        near.map(|(start, block)| (*start, block)).find(|(start, block)| block.has(*start, seq))
+    }
+
+    /// The blocks whose number of packets is known and that have a packet in `range`.
+    pub(super) fn closed_in(&self, range: SeqRange) -> Vec<Seq> {
+        let earliest = range.first.minus(u64::from(MAX_K) * MAX_DEPTH as u64);
+        let near = self.by_start.range(earliest..range.end);
+        let touched = near.filter(|(start, block)| block.k > 0 && block.end(**start) > range.first);
+        touched.map(|(start, _)| *start).collect()
+    }
+
+    /// Forgets the blocks that end before `seq`.
+    pub(super) fn forget(&mut self, seq: Seq) {
+        while let Some((&start, block)) = self.by_start.first_key_value() {
+            if block.end(start) > seq {
+                return;
+            }
+            self.parity_count -= block.parity.len();
+            self.by_start.pop_first();
+        }
+    }
+}
+
+/// The most data packets that a block has.
+const MAX_K: u8 = 128;
+
+/// The most blocks that are interleaved.
+const MAX_DEPTH: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_found_in_its_block_interleaved_or_not() {
+        let mut blocks = Blocks::default();
+        blocks.learn(Seq(0), 4, 0);
+        blocks.learn(Seq(4), 4, 1);
+        blocks.learn(Seq(5), 4, 1);
+        assert_eq!(blocks.containing(Seq(3)).map(|(start, _)| start), Some(Seq(0)));
+        assert_eq!(blocks.containing(Seq(8)).map(|(start, _)| start), Some(Seq(4)));
+        assert_eq!(blocks.containing(Seq(11)).map(|(start, _)| start), Some(Seq(5)));
+        assert_eq!(blocks.containing(Seq(12)).map(|(start, _)| start), None);
+    }
+
+    #[test]
+    fn a_symbol_counts_once() {
+        let mut blocks = Blocks::default();
+        blocks.learn(Seq(0), 4, 0);
+        assert!(blocks.add_parity(Seq(0), 1, Bytes::from_static(b"abc")));
+        assert!(!blocks.add_parity(Seq(0), 1, Bytes::from_static(b"abc")));
+        assert!(!blocks.add_parity(Seq(0), 2, Bytes::from_static(b"ab")), "another length");
+        blocks.forget(Seq(4));
+        assert!(!blocks.has_parity());
+    }
+}

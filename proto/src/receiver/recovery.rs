@@ -1,0 +1,158 @@
+//! Packets back out of parity.
+
+use bytes::Bytes;
+
+use super::Receiver;
+use super::nak::REORDER_ALLOWANCE;
+use super::window::Placed;
+use crate::fec;
+use crate::wire::{CODED_PREFIX_LEN, Coded, CodedPrefix, Discard, Need};
+use crate::{Seq, SeqRange, Timestamp};
+
+impl Receiver {
+    /// A packet told of its block. What the block before it lacks need not wait any longer.
+    pub(super) fn learn_block(&mut self, coded: &Coded, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        let start = coded.block_start(session.frontier.max(session.window.next()));
+        if !session.blocks.learn(start, coded.k, coded.depth_log2) {
+            return;
+        }
+        self.hurry(start, now);
+        self.forget_blocks();
+    }
+
+    /// A parity packet came.
+    pub(super) fn on_parity(
+        &mut self,
+        coded: &Coded,
+        due: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
+        if coded.body.len() > usize::from(session.coded_len) || coded.body.len() < CODED_PREFIX_LEN
+        {
+            return Err(Discard::Size);
+        }
+        let start = coded.block_start(session.frontier.max(session.window.next()));
+        let end = start.plus((u64::from(coded.k.saturating_sub(1)) << coded.depth_log2) + 1);
+        if end > session.last() {
+            return Err(Discard::Malformed);
+        }
+        if end <= session.window.next() {
+            self.stats.parity_unused += 1;
+            return Ok(());
+        }
+        if end > session.window.limit() {
+            return Err(Discard::OutOfWindow);
+        }
+        session.lead = session.lead.max(end);
+        self.learn_block(coded, now);
+        self.look_ahead(due, now);
+        let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
+        let place = coded.index.saturating_sub(coded.k);
+        let missing = missing_of(session, start);
+        if missing == 0 || !session.blocks.add_parity(start, place, coded.body.clone()) {
+            self.stats.parity_unused += 1;
+            return Ok(());
+        }
+        self.recover(start);
+        Ok(())
+    }
+
+    /// A data packet came: with it the parity of its block may be enough.
+    pub(super) fn recover_with(&mut self, coded: &Coded) {
+        let Some(session) = &self.session else { return };
+        if session.blocks.has_parity() {
+            self.recover(coded.block_start(session.frontier.max(session.window.next())));
+        }
+    }
+
+    /// Gets back what a block lacks, if there is parity enough.
+    pub(super) fn recover(&mut self, start: Seq) {
+        let Some(session) = &mut self.session else { return };
+        let Some(block) = session.blocks.get(start) else { return };
+        if block.parity().is_empty() {
+            return;
+        }
+        let seqs: Vec<Seq> = block.seqs(start).collect();
+        let data: Vec<Option<Bytes>> =
+            seqs.iter().map(|seq| session.window.body(*seq).cloned()).collect();
+        let missing = data.iter().filter(|body| body.is_none()).count();
+        if missing > block.parity().len() {
+            return;
+        }
+        let len = block.parity().first().map_or(0, |(_, body)| body.len());
+        let recovered = fec::recover(&data, block.parity(), len).unwrap_or_default();
+        self.stats.parity_used += missing as u64;
+        self.stats.parity_unused += (block.parity().len() - missing) as u64;
+        session.blocks.drop_parity(start);
+        for symbol in recovered {
+            if let Some(seq) = seqs.get(usize::from(symbol.index)) {
+                self.place_recovered(*seq, symbol.symbol);
+            }
+        }
+    }
+
+    fn place_recovered(&mut self, seq: Seq, symbol: Vec<u8>) {
+        let Ok(prefix) = CodedPrefix::read(&symbol) else { return };
+        let body = Bytes::from(symbol).slice(..CODED_PREFIX_LEN + usize::from(prefix.len));
+        let Some(session) = &mut self.session else { return };
+        if session.window.place(seq, body) == Placed::New {
+            self.stats.packets_recovered += 1;
+            session.gaps.fill(seq);
+        }
+    }
+
+    /// Another block has begun: what is missing before it is known, and may be asked for.
+    fn hurry(&mut self, start: Seq, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        session.gaps.ask_from(start, now.after(REORDER_ALLOWANCE));
+    }
+
+    /// Forgets the blocks that nothing is missing of, and what was kept for them.
+    pub(super) fn forget_blocks(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        let next = session.window.next();
+        let first = session.gaps.first().unwrap_or(session.frontier).min(next);
+        let keep = session
+            .blocks
+            .containing(first)
+            .map_or(first, |(start, block)| start.minus((1 << block.depth_log2) - 1));
+        session.window.forget(keep);
+        session.blocks.forget(keep);
+    }
+
+    /// What of `ranges` can be asked for by count: for each block, how many more.
+    pub(super) fn needs(&self, ranges: &[SeqRange]) -> Vec<Need> {
+        let Some(session) = &self.session else { return Vec::new() };
+        let mut starts: Vec<Seq> =
+            ranges.iter().flat_map(|range| session.blocks.closed_in(*range)).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let counted = starts.into_iter().map(|block| {
+            let parity = session.blocks.get(block).map_or(0, |block| block.parity().len());
+            let count = missing_of(session, block).saturating_sub(parity);
+            Need { block, count: u8::try_from(count).unwrap_or(u8::MAX) }
+        });
+        counted.filter(|need| need.count > 0).collect()
+    }
+
+    /// Enough was promised for a block: nothing of it need be asked for until `until`.
+    pub(super) fn hold_back_block(&mut self, need: &Need, until: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        let Some(block) = session.blocks.get(need.block) else { return };
+        let missing = missing_of(session, need.block).saturating_sub(block.parity().len());
+        if missing > usize::from(need.count) {
+            return;
+        }
+        let range = SeqRange::new(need.block, block.end(need.block));
+        self.stats.naks_suppressed += session.gaps.hold_back(range, until);
+    }
+}
+
+/// Packets of a block that did not come and were not given up.
+fn missing_of(session: &super::session::Session, start: Seq) -> usize {
+    let Some(block) = session.blocks.get(start) else { return 0 };
+    let last = session.last();
+    block.seqs(start).filter(|seq| *seq < last && session.window.is_missing(*seq)).count()
+}

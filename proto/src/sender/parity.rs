@@ -1,0 +1,291 @@
+//! What blocks owe: asked for by count, answered by name where all miss the same, by parity where
+//! they do not (docs/PROTOCOL.md, "Repair and hold-down").
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::window::Window;
+use crate::fec::{self, MAX_SYMBOLS};
+use crate::wire::{CODED_PREFIX_LEN, CodedPrefix, Need};
+use crate::{Seq, Timestamp};
+
+/// A parity packet that is ready to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct ParityPacket {
+    pub(super) block: Seq,
+    pub(super) k: u8,
+    pub(super) index: u8,
+    pub(super) body: Bytes,
+}
+
+/// What was asked of a block and not answered yet.
+#[derive(Debug, Default)]
+struct Owed {
+    named: BTreeSet<Seq>,
+    /// Somebody lacks more than was named: only parity helps.
+    is_counted: bool,
+    count: u8,
+    askers: u32,
+    due: Timestamp,
+}
+
+/// What a block was given already.
+#[derive(Debug, Default)]
+struct Given {
+    /// The next symbol that was never sent.
+    next_place: u8,
+    /// Symbols sent since `until` was set.
+    sent: u8,
+    /// Until then, whoever asks has not seen them.
+    until: Timestamp,
+    /// When the group was last told what is promised.
+    confirmed: Timestamp,
+}
+
+/// What a block is answered with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// These packets again.
+    Named(Vec<Seq>),
+    /// Parity, which waits in [`Parity::next`].
+    Parity,
+}
+
+/// The parity of all blocks in the window.
+#[derive(Debug, Default)]
+pub(super) struct Parity {
+    owed: BTreeMap<Seq, Owed>,
+    queue: BTreeSet<(Timestamp, Seq)>,
+    given: BTreeMap<Seq, Given>,
+    ready: VecDeque<ParityPacket>,
+}
+
+impl Parity {
+    /// Somebody lacks so many packets of a block, among them `named`. Says how many more are now
+    /// promised than before; none while what was just sent is still on its way.
+    pub(super) fn on_need(
+        &mut self,
+        Need { block, count: wanted }: Need,
+        named: impl Iterator<Item = Seq>,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Option<u8> {
+        let on_its_way =
+            self.given.get(&block).filter(|given| given.until > now).map_or(0, |given| given.sent);
+        let count = wanted.saturating_sub(on_its_way);
+        if count == 0 {
+            return None;
+        }
+        let owed = self.owed.entry(block).or_insert_with(|| {
+            self.queue.insert((due, block));
+            Owed { due, ..Owed::default() }
+        });
+        let mut names = 0;
+        owed.named.extend(named.inspect(|_| names += 1));
+        owed.is_counted |= names < usize::from(wanted);
+        owed.askers += 1;
+        let more = count > owed.count;
+        owed.count = owed.count.max(count);
+        more.then_some(owed.count)
+    }
+
+    /// What is promised of a block, if the group was not told for `again`: whoever still asks has
+    /// not heard it.
+    pub(super) fn confirm_again(
+        &mut self,
+        block: Seq,
+        again: Duration,
+        now: Timestamp,
+    ) -> Option<u8> {
+        let owed = self.owed.get(&block).map_or(0, |owed| owed.count);
+        let given = self.given.entry(block).or_default();
+        let on_its_way = if given.until > now { given.sent } else { 0 };
+        let promised = owed.saturating_add(on_its_way);
+        if promised == 0 || now < given.confirmed.after(again) {
+            return None;
+        }
+        given.confirmed = now;
+        Some(promised)
+    }
+
+    /// When the first block is to be answered.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        if !self.ready.is_empty() {
+            return Some(Timestamp::ZERO);
+        }
+        self.queue.first().map(|(due, _)| *due)
+    }
+
+    /// Answers the first block that has been waited for long enough.
+    pub(super) fn answer(
+        &mut self,
+        window: &Window,
+        audience: u64,
+        hold_down: Duration,
+        now: Timestamp,
+    ) -> Option<Answer> {
+        let &(due, block) = self.queue.first()?;
+        if due > now {
+            return None;
+        }
+        self.queue.pop_first();
+        let owed = self.owed.remove(&block)?;
+        // What only one has asked for by now others may lack as well, each something else: parity
+        // helps them all.
+        let is_shared = owed.askers > 1 || audience <= 1;
+        if is_shared && !owed.is_counted && owed.named.len() <= usize::from(owed.count) {
+            return Some(Answer::Named(owed.named.into_iter().collect()));
+        }
+        self.make(block, owed.count, window);
+        let given = self.given.entry(block).or_default();
+        if given.until <= now {
+            given.sent = 0;
+        }
+        given.sent = given.sent.saturating_add(owed.count);
+        given.until = now.after(hold_down);
+        Some(Answer::Parity)
+    }
+
+    /// Makes the next `count` symbols of a block that were never sent; when all were, the first
+    /// ones again.
+    pub(super) fn make(&mut self, block: Seq, count: u8, window: &Window) {
+        let Some((k, symbols)) = symbols(block, window) else { return };
+        let places = u8::try_from(MAX_SYMBOLS - usize::from(k)).unwrap_or(u8::MAX);
+        let count = count.min(places);
+        let given = self.given.entry(block).or_default();
+        if given.next_place > places - count {
+            given.next_place = 0;
+        }
+        let first = given.next_place;
+        given.next_place += count;
+        let len = symbols.iter().map(Vec::len).max().unwrap_or(0);
+        let mut parity = vec![vec![0; len]; usize::from(count)];
+        if fec::encode(&symbols, first, &mut parity).is_err() {
+            return;
+        }
+        let indices = (k + first)..;
+        self.ready.extend(indices.zip(parity).map(|(index, body)| ParityPacket {
+            block,
+            k,
+            index,
+            body: body.into(),
+        }));
+    }
+
+    pub(super) fn next(&self) -> Option<&ParityPacket> {
+        self.ready.front()
+    }
+
+    pub(super) fn on_sent(&mut self) {
+        self.ready.pop_front();
+    }
+
+    /// Forgets what left the window.
+    pub(super) fn expire(&mut self, trail: Seq) {
+        self.given = self.given.split_off(&trail);
+        while let Some((&block, owed)) = self.owed.first_key_value() {
+            if block >= trail {
+                return;
+            }
+            self.queue.remove(&(owed.due, block));
+            self.owed.pop_first();
+        }
+    }
+}
+
+/// The coded bodies of a closed block, and how many they are.
+fn symbols(block: Seq, window: &Window) -> Option<(u8, Vec<Vec<u8>>)> {
+    let k = window.get(block)?.k;
+    let mut symbols = Vec::with_capacity(usize::from(k));
+    for index in 0..u64::from(k) {
+        let slot = window.get(block.plus(index))?;
+        let prefix = CodedPrefix {
+            len: u16::try_from(slot.payload.len()).ok()?,
+            flags: slot.flags,
+            first_record: slot.first_record,
+            first_sent: slot.first_sent?.to_wire(),
+        };
+        let mut symbol = Vec::with_capacity(CODED_PREFIX_LEN + slot.payload.len());
+        prefix.write(&mut symbol);
+        symbol.extend_from_slice(&slot.payload);
+        symbols.push(symbol);
+    }
+    (k > 0).then_some((k, symbols))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::packetizer::Cut;
+    use super::*;
+
+    fn window() -> Window {
+        let mut window = Window::new(4);
+        for byte in 0..8 {
+            let payload = Bytes::from(vec![byte; 10]);
+            window.add(Cut { payload, flags: 0, first_record: 0 }, Timestamp::ZERO);
+            window.on_sent(Timestamp::ZERO);
+        }
+        window
+    }
+
+    fn ask(parity: &mut Parity, count: u8, named: &[u64], now: Timestamp) -> Option<u8> {
+        parity.on_need(Need { block: Seq(4), count }, named.iter().copied().map(Seq), now, now)
+    }
+
+    fn indices(parity: &mut Parity) -> Vec<u8> {
+        let mut indices = Vec::new();
+        while let Some(packet) = parity.next() {
+            indices.push(packet.index);
+            parity.on_sent();
+        }
+        indices
+    }
+
+    const HOLD: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn who_miss_the_same_packet_get_that_packet() {
+        let (mut parity, now) = (Parity::default(), Timestamp::from_secs(1));
+        assert_eq!(ask(&mut parity, 1, &[5], now), Some(1));
+        assert_eq!(ask(&mut parity, 1, &[5], now), None, "promised already");
+        assert_eq!(parity.answer(&window(), 4, HOLD, now), Some(Answer::Named(vec![Seq(5)])));
+    }
+
+    #[test]
+    fn who_miss_different_packets_share_as_many_as_the_worst_needs() {
+        let (mut parity, now) = (Parity::default(), Timestamp::from_secs(1));
+        ask(&mut parity, 1, &[4], now);
+        ask(&mut parity, 2, &[5, 6], now);
+        ask(&mut parity, 1, &[7], now);
+        assert_eq!(parity.answer(&window(), 4, HOLD, now), Some(Answer::Parity));
+        assert_eq!(indices(&mut parity), [4, 5]);
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_not_promised_again_and_more_is_fresh() {
+        let (mut parity, now) = (Parity::default(), Timestamp::from_secs(1));
+        ask(&mut parity, 1, &[4], now);
+        ask(&mut parity, 1, &[5], now);
+        parity.answer(&window(), 4, HOLD, now);
+        indices(&mut parity);
+        let soon = now.after(HOLD / 2);
+        assert_eq!(ask(&mut parity, 1, &[6], soon), None);
+        assert_eq!(ask(&mut parity, 3, &[4, 5, 6], soon), Some(2), "two more than the one");
+        assert_eq!(parity.answer(&window(), 4, HOLD, soon), Some(Answer::Parity));
+        assert_eq!(indices(&mut parity), [5, 6]);
+    }
+
+    #[test]
+    fn no_symbol_is_sent_twice_before_all_were() {
+        let (mut parity, window) = (Parity::default(), window());
+        let mut seen = BTreeSet::new();
+        for _ in 0..125 {
+            parity.make(Seq(4), 2, &window);
+            assert!(indices(&mut parity).into_iter().all(|index| seen.insert(index)));
+        }
+        parity.make(Seq(4), 2, &window);
+        assert_eq!(indices(&mut parity), [4, 5]);
+    }
+}
