@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use proto::units::{ByteCount, Ratio};
+use proto::config::Ahead;
+use proto::units::{ByteCount, Ratio, parse_duration};
 
 use crate::demo::{self, Demo};
+use crate::sim::{self, Sim};
 
 /// Networks on one machine: see onecast work, plan with it, compare it.
 #[derive(Debug, Parser)]
@@ -22,6 +24,49 @@ enum Command {
     /// One publisher, five subscribers and a bystander on a switch: who receives what, and what
     /// crossed the publisher's wire
     Demo(DemoFlags),
+    /// Receivers that exist only in numbers: what a stream to so many of them, with so much loss,
+    /// would cost
+    Sim(SimFlags),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct SimFlags {
+    /// How many receivers there are
+    #[arg(long, default_value_t = 1_000)]
+    receivers: usize,
+    /// Share of datagrams that each of them loses
+    #[arg(long, value_name = "SHARE", default_value = "1%")]
+    loss: Ratio,
+    /// Mean length of a burst of loss, in datagrams
+    #[arg(long, value_name = "DATAGRAMS", default_value_t = 1.0)]
+    burst: f64,
+    /// What is lost is lost to all of them
+    #[arg(long)]
+    shared_loss: bool,
+    /// Full data packets to send
+    #[arg(long, default_value_t = 10_000)]
+    packets: u64,
+    /// Round trip to the farthest receiver
+    #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_duration)]
+    grtt: std::time::Duration,
+    /// The stream's rate, or `auto`
+    #[arg(long, default_value = "100M")]
+    rate: String,
+    /// Parity packets ahead of loss for each block, or `auto`
+    #[arg(long, default_value = "auto")]
+    parity: Ahead,
+    /// What is older than this is not wanted any more
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    deadline: Option<std::time::Duration>,
+    /// Receivers have no return path
+    #[arg(long)]
+    mute: bool,
+    /// Decides everything that is left to chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON object on stdout instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +102,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
     let outcome = match cli.command {
         Command::Demo(flags) => demo::main(&flags.into()),
+        Command::Sim(flags) => flags.plan().and_then(|sim| sim::main(&sim, flags.json)),
     };
     match outcome {
         Ok(code) => code,
@@ -64,6 +110,25 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             eprintln!("lab: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+impl SimFlags {
+    fn plan(&self) -> anyhow::Result<Sim> {
+        let rate = if self.rate == "auto" { None } else { Some(self.rate.parse()?) };
+        Ok(Sim {
+            receivers: self.receivers,
+            loss: self.loss.value(),
+            burst: self.burst,
+            shared_loss: self.shared_loss,
+            packets: self.packets,
+            grtt: self.grtt,
+            rate,
+            ahead: self.parity,
+            deadline: self.deadline,
+            mute: self.mute,
+            seed: self.seed,
+        })
     }
 }
 

@@ -7,9 +7,11 @@
 //! | namespaces, a snooping switch, hosts, counters | [`net`] |
 //! | one sender and thousands of receivers in virtual time | [`world`] |
 //! | `lab demo` | [`demo`] |
+//! | `lab sim` | [`sim`] |
 //! | the command line | [`cli`] |
 
 pub mod cli;
 pub mod demo;
 pub mod net;
+pub mod sim;
 pub mod world;
