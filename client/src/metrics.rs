@@ -1,8 +1,8 @@
 //! Figures → Prometheus.
 //!
 //! They add up: `datagrams_received` = Σ `packets_received` + Σ `datagrams_discarded`, and the
-//! data and repair packets received = `packets_delivered` + `packets_duplicate` +
-//! `packets_abandoned` + `window_packets`.
+//! data and repair packets received + `packets_recovered` = `packets_delivered` +
+//! `packets_duplicate` + `packets_abandoned` + `window_packets`.
 
 use std::sync::Arc;
 

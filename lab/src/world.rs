@@ -1,4 +1,4 @@
-//! A network that exists only in numbers: one [`Sender`], thousands of [`Receiver`]s, virtual time.
+//! A network that exists only in numbers: one [`Sender`], thousands of [`Receiver`](proto::Receiver)s, virtual time.
 //!
 //! The same seed gives the same run. There is one event for each datagram and class of delay, not
 //! one for each delivery: that is what lets thousands of receivers run in seconds.
@@ -14,6 +14,7 @@ mod event;
 mod link;
 mod listener;
 mod plan;
+mod tally;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -35,6 +36,7 @@ use link::LinkState;
 pub use link::Link;
 pub use listener::Listener;
 pub use plan::Plan;
+pub use tally::Tally;
 
 /// One sender, many receivers, and the time between them.
 #[derive(Debug)]
@@ -59,41 +61,6 @@ pub struct World {
     common: LinkState,
     sender_events: Vec<sender::Event>,
     session_count: u64,
-}
-
-/// What is counted of the world as a whole.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Datagrams of data that at least one listener did not get, by number.
-    lost: BTreeSet<u64>,
-    /// Bytes of feedback that reached the sender, all headers counted.
-    feedback_bytes: u64,
-}
-
-impl Tally {
-    /// Data packets that at least one listener did not get the first time.
-    #[must_use]
-    pub fn lost_packets(&self) -> u64 {
-        self.lost.len() as u64
-    }
-
-    /// Bytes of feedback that reached the sender, all headers counted.
-    #[must_use]
-    pub fn feedback_bytes(&self) -> u64 {
-        self.feedback_bytes
-    }
-
-    fn on_lost(&mut self, packet: &Packet) {
-        if packet.header.kind == Kind::Data {
-            self.lost.insert(packet.header.number);
-        }
-    }
-
-    fn on_feedback(&mut self, packet: &Packet) {
-        let mut buf = Vec::new();
-        wire::encode(packet, &mut buf);
-        self.feedback_bytes += buf.len() as u64 + u64::from(OVERHEAD);
-    }
 }
 
 impl World {

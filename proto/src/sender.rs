@@ -16,7 +16,7 @@
 //! | parity ahead of loss | `sender/ahead.rs` |
 //! | late joiners | `sender/catch_up.rs` |
 //! | who listens, and how they fare | `sender/audience.rs` |
-//! | what is said when there is nothing to say | `sender/heartbeat.rs` |
+//! | what is said of the session, and when | `sender/statement.rs`, `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
@@ -31,6 +31,7 @@ mod packetizer;
 mod parity;
 mod phase;
 mod repair;
+mod statement;
 mod stats;
 #[cfg(test)]
 mod tests;

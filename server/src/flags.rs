@@ -77,7 +77,8 @@ pub struct StreamFlags {
     #[serde(deserialize_with = "text::option")]
     pub dscp: Option<Dscp>,
 
-    /// Bits per second on the wire, or `auto`: as fast as the slowest subscriber [default: auto]
+    /// Bits per second on the wire for each endpoint, or `auto`: as fast as the slowest subscriber
+    /// [default: auto]
     #[arg(long, value_name = "20M|auto", env = "ONECAST_RATE")]
     #[serde(deserialize_with = "text::option")]
     pub rate: Option<Rate>,

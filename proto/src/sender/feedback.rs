@@ -16,15 +16,19 @@ impl Sender {
     /// Takes what came in by the socket of the session.
     pub fn handle_datagram(&mut self, datagram: &mut [u8], from: SocketAddr, now: Timestamp) {
         match wire::decode(Datagram::copy_from_slice(datagram)) {
-            Ok(packet) => self.handle_packet(&packet, from, now),
+            Ok(packet) => self.handle(&packet, datagram.len(), from, now),
             Err(reason) => self.stats.discarded.add(reason),
         }
     }
 
     /// Takes a decoded packet: the simulator's door.
     pub fn handle_packet(&mut self, packet: &Packet, from: SocketAddr, now: Timestamp) {
+        self.handle(packet, 0, from, now);
+    }
+
+    fn handle(&mut self, packet: &Packet, len: usize, from: SocketAddr, now: Timestamp) {
         match self.take(packet, from, now) {
-            Ok(()) => self.stats.received.add(packet.header.kind, 1, 0),
+            Ok(()) => self.stats.received.add(packet.header.kind, 1, len as u64),
             Err(reason) => self.stats.discarded.add(reason),
         }
     }

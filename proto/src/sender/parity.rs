@@ -38,10 +38,33 @@ struct Given {
     next_place: u8,
     /// Symbols sent since `until` was set.
     sent: u8,
+    /// Packets sent again since then.
+    named: BTreeSet<Seq>,
     /// Until then, whoever asks has not seen them.
     until: Timestamp,
     /// When the group was last told what is promised.
     confirmed: Timestamp,
+}
+
+impl Given {
+    /// Of the packets that somebody lacks, how many it has not seen yet: parity helps with any,
+    /// a packet sent again with itself.
+    fn on_its_way(&self, named: &BTreeSet<Seq>, now: Timestamp) -> u8 {
+        if self.until <= now {
+            return 0;
+        }
+        let again = u8::try_from(self.named.intersection(named).count()).unwrap_or(u8::MAX);
+        self.sent.saturating_add(again)
+    }
+
+    /// Something is sent now, and on its way until then.
+    fn hold(&mut self, until: Timestamp, now: Timestamp) {
+        if self.until <= now {
+            self.sent = 0;
+            self.named.clear();
+        }
+        self.until = until;
+    }
 }
 
 /// What a block is answered with.
@@ -72,8 +95,8 @@ impl Parity {
         due: Timestamp,
         now: Timestamp,
     ) -> Option<u8> {
-        let on_its_way =
-            self.given.get(&block).filter(|given| given.until > now).map_or(0, |given| given.sent);
+        let named: BTreeSet<Seq> = named.collect();
+        let on_its_way = self.given.get(&block).map_or(0, |given| given.on_its_way(&named, now));
         let count = wanted.saturating_sub(on_its_way);
         if count == 0 {
             return None;
@@ -82,9 +105,8 @@ impl Parity {
             self.queue.insert((due, block));
             Owed { due, ..Owed::default() }
         });
-        let mut names = 0;
-        owed.named.extend(named.inspect(|_| names += 1));
-        owed.is_counted |= names < usize::from(wanted);
+        owed.is_counted |= named.len() < usize::from(wanted);
+        owed.named.extend(named);
         owed.askers += 1;
         let more = count > owed.count;
         owed.count = owed.count.max(count);
@@ -136,15 +158,15 @@ impl Parity {
         // helps them all.
         let is_shared = owed.askers > 1 || audience <= 1;
         if is_shared && !owed.is_counted && owed.named.len() <= usize::from(owed.count) {
+            let given = self.given.entry(block).or_default();
+            given.hold(now.after(hold_down), now);
+            given.named.extend(&owed.named);
             return Some(Answer::Named(owed.named.into_iter().collect()));
         }
         self.make(block, owed.count, window);
         let given = self.given.entry(block).or_default();
-        if given.until <= now {
-            given.sent = 0;
-        }
+        given.hold(now.after(hold_down), now);
         given.sent = given.sent.saturating_add(owed.count);
-        given.until = now.after(hold_down);
         Some(Answer::Parity)
     }
 

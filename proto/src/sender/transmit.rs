@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::parity::{Answer, ParityPacket};
 use super::{Sender, Subscriber, Timer, UNICAST_NUMBERS};
 use crate::wire::{
-    self, Announce, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED,
-    Header, Heartbeat, Kind, Packet,
+    self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED, Header, Kind,
+    Packet,
 };
-use crate::{Bitrate, Delivery, Seq, SeqRange, SubscriberId, Timestamp};
+use crate::{Bitrate, Seq, SeqRange, SubscriberId, Timestamp};
 
 /// Where a burst goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,72 +110,6 @@ impl Sender {
         let late = self.next_late().map(|_| (self.late_at.max(pacer), Timer::CatchUp));
         let data = self.may_send_data().then_some((pacer, Timer::Pacer));
         [repair, late, data].into_iter().flatten().min()
-    }
-
-    pub(super) fn heartbeat_due(&self) -> Option<Timestamp> {
-        (!self.phase.is_ending()).then(|| self.heartbeat.due())
-    }
-
-    /// What is said of the session, if it is time.
-    fn statement(&mut self, now: Timestamp) -> Option<Body> {
-        if self.announce_due <= now {
-            self.announce_due = now.after(self.announce_interval(now));
-            return Some(Body::Announce(self.announcement()));
-        }
-        if let Some(end) = self.end(now) {
-            return Some(Body::End(end));
-        }
-        if self.heartbeat_due().is_some_and(|due| due <= now) {
-            self.heartbeat.on_heartbeat(now);
-            return Some(Body::Heartbeat(self.heartbeat(now)));
-        }
-        None
-    }
-
-    /// While data flows or is waited for, who tunes in learns of the session soon.
-    fn announce_interval(&self, now: Timestamp) -> Duration {
-        let idle = self.heartbeat.due().since(now);
-        let longest = self.heartbeat.longest().max(ANNOUNCE_INTERVAL);
-        if self.phase.is_waiting() || self.phase.is_ending() {
-            return ANNOUNCE_INTERVAL;
-        }
-        idle.clamp(ANNOUNCE_INTERVAL, longest)
-    }
-
-    fn announcement(&self) -> Announce {
-        let deadline = match self.config.delivery {
-            Delivery::Reliable => Duration::ZERO,
-            Delivery::Timely(deadline) => deadline.max(Duration::from_millis(1)),
-        };
-        Announce {
-            started_us: self.config.started_us,
-            name: self.config.name.clone(),
-            mode: self.config.mode,
-            deadline_ms: u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX),
-            coded_len: self.coded_len,
-            k: self.config.k,
-            trail: self.window.trail(),
-            lead: self.window.lead(),
-            rate_bps: self.config.rate.map_or(0, |rate| rate.0),
-            heartbeat_max_ms: millis(self.heartbeat.longest()),
-            grtt_us: micros(self.grtt.get()),
-            group_size: self.audience.group_size().0,
-            feedback: None,
-            nonce_echo: None,
-        }
-    }
-
-    fn heartbeat(&self, now: Timestamp) -> Heartbeat {
-        let (last_block, last_k) = self.window.last_closed();
-        Heartbeat {
-            trail: self.window.trail(),
-            lead: self.window.lead(),
-            last_block,
-            last_k,
-            next_ms: millis(self.heartbeat.due().since(now)),
-            grtt_us: micros(self.grtt.get()),
-            group_size: self.audience.group_size().0,
-        }
     }
 
     /// Whether a new data packet may leave but for the pacer.
@@ -445,17 +379,6 @@ impl Sender {
 pub(crate) fn is_group_number(number: u64) -> bool {
     number < UNICAST_NUMBERS
 }
-
-fn millis(duration: Duration) -> u16 {
-    u16::try_from(duration.as_millis()).unwrap_or(u16::MAX)
-}
-
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
-}
-
-/// A group's switch and who tunes in late learn of the session within this.
-const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A repair crosses a NAK that was already on its way at least this long.
 const SHORTEST_HOLD_DOWN: Duration = Duration::from_millis(2);

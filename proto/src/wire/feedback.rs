@@ -98,7 +98,7 @@ pub struct Report {
     pub highest: Seq,
     /// The first packet it has not delivered.
     pub next: Seq,
-    /// Data, parity and repair packets received.
+    /// Data and repair packets received.
     pub received: u64,
     /// Packets got back by repair.
     pub repaired: u64,

@@ -42,7 +42,7 @@ pub enum ConfigError {
     /// A way of sending that is not built.
     #[error(
         "{endpoint}: this version sends to multicast groups and broadcast addresses only; see \
-         README.md, \"What is promised, and what is not\""
+         README.md, \"What is not\""
     )]
     NotSupported {
         /// What was written.
