@@ -16,6 +16,7 @@
 //! | numbers, names, time and units | [`seq`], [`id`], [`time`], [`units`] |
 //! | parity: block code, recovery | [`fec`] |
 //! | the cookie before any unicast answer | [`cookie`] |
+//! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
 //!
 //! `docs/PROTOCOL.md` gives every packet field by field, with the rules and test vectors.
@@ -25,6 +26,7 @@
 
 pub mod config;
 pub mod cookie;
+pub mod counts;
 pub mod endpoint;
 pub mod fec;
 pub mod grtt;

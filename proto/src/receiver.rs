@@ -42,8 +42,6 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 
 pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
-pub use nak::AT_ONCE;
-pub use report::report_interval;
 pub use stats::ReceiverStats;
 
 use crate::wire::{self, Body, ByeReason, Datagram, Name, Packet, ReportState};

@@ -45,13 +45,12 @@ use bytes::Bytes;
 
 pub use audience::{Audience, Subscriber};
 pub use event::{Event, Outcome, Unfinished};
-pub use stats::{DiscardCounts, KindCount, KindCounts, SenderStats};
-pub(crate) use transmit::is_group_number;
+pub use stats::SenderStats;
 pub use transmit::{Destination, Transmit};
 
 use crate::cookie::CookieJar;
 use crate::grtt::{GroupSize, Grtt};
-use crate::wire::{Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
+use crate::wire::{self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
 use crate::{SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
 use heartbeat::Heartbeat;
 use pacer::Pacer;
@@ -169,7 +168,7 @@ impl Sender {
             grtt: Grtt::new(INITIAL_GRTT, now),
             cookies: CookieJar::new(xor(first, second)),
             control: VecDeque::new(),
-            numbers: (0, UNICAST_NUMBERS),
+            numbers: (0, wire::UNICAST_NUMBERS),
             caught_up_last: false,
             late_last: None,
             late_at: Timestamp::ZERO,
@@ -353,7 +352,7 @@ impl Sender {
     /// Subscribers report at least as often as [`crate::receiver`] says; several missed in a row
     /// mean that nobody is there.
     fn silent_after(&self) -> Duration {
-        SILENT_AFTER.max(crate::receiver::report_interval(self.audience.group_size()) * 6)
+        SILENT_AFTER.max(self.audience.group_size().report_interval() * 6)
     }
 }
 
@@ -365,9 +364,6 @@ fn halves(seed: [u8; 32]) -> [[u8; 16]; 2] {
 fn xor(first: [u8; 16], second: [u8; 16]) -> [u8; 16] {
     (u128::from_be_bytes(first) ^ u128::from_be_bytes(second)).to_be_bytes()
 }
-
-/// Numbers from here on are those of unicast datagrams: they never leave a gap in the group's.
-pub const UNICAST_NUMBERS: u64 = 1 << 63;
 
 /// Payload that may wait to be sent: enough for 10 ms at 3 Gbit/s, and little memory.
 const MAX_UNSENT: u64 = 4 << 20;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lab::world::{Listener, World};
+use proto::counts::KindCounts;
 use proto::receiver::ReceiverStats;
-use proto::sender::{KindCounts, SenderStats};
+use proto::sender::SenderStats;
 
 /// What was seen last, to see that no counter falls.
 pub(crate) struct Invariants {

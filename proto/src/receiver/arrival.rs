@@ -6,7 +6,6 @@ use super::enrol::Enrolment;
 use super::session::Session;
 use super::window::Placed;
 use super::{Event, Receiver, Via};
-use crate::sender::is_group_number;
 use crate::wire::{
     Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End,
     Heartbeat, Kind, Packet,
@@ -99,7 +98,7 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         session.heard = now;
         session.clock.on_datagram(packet.header.sent_at, now);
-        if is_group_number(packet.header.number) {
+        if packet.header.is_for_group() {
             session.numbers.on_datagram(packet.header.number);
         }
         if session.silent {

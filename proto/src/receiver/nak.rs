@@ -6,6 +6,7 @@ use super::event::{Gap, GapCause};
 use super::gaps::Missing;
 use super::session::Session;
 use super::{Event, Receiver};
+use crate::grtt::AT_ONCE;
 use crate::wire::{Body, List, Nak, Ncf, Range, Refused, RefusedReason};
 use crate::{Delivery, Seq, SeqRange, Timestamp};
 
@@ -254,9 +255,6 @@ impl Session {
         }
     }
 }
-
-/// An audience of at most this many asks at once.
-pub const AT_ONCE: u64 = 8;
 
 /// The longest back-off in group round trips: RFC 5401's K for groups that hear each other.
 const BACKOFF_FACTOR: f64 = 4.0;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Receiver;
-use crate::grtt::GroupSize;
+use crate::grtt::{FREQUENT_UP_TO, GroupSize, SHORT_INTERVAL};
 use crate::wire::{Body, Bye, CODED_HEADER_LEN, Losses, Register, Report, ReportState};
 use crate::{Seq, Timestamp};
 
@@ -30,7 +30,7 @@ impl Reporter {
 
     /// The sender asks: a small audience answers at once, a large one spreads its answers.
     pub(super) fn on_wanted(&mut self, audience: GroupSize, chance: f64, now: Timestamp) {
-        let interval = report_interval(audience);
+        let interval = audience.report_interval();
         let shortest = SHORTEST_INTERVAL.max((interval - SHORT_INTERVAL) / 8);
         let spread = (interval - SHORT_INTERVAL).mul_f64(chance / 8.0);
         let earliest = now.max(self.last.after(shortest));
@@ -90,7 +90,7 @@ impl Receiver {
         if !self.enrolment.is_proven() {
             return;
         }
-        let interval = report_interval(session.group_size);
+        let interval = session.group_size.report_interval();
         let spread = 0.5 + self.rng.f64();
         let (echo, held) = session.clock.echo(now);
         let limit = self.limit();
@@ -159,21 +159,9 @@ impl Receiver {
     }
 }
 
-/// The mean time between two reports of one subscriber: reports of the whole audience come at a
-/// few hundred a second, whatever its size.
-#[must_use]
-pub fn report_interval(group_size: GroupSize) -> Duration {
-    SHORT_INTERVAL.mul_f64((group_size.audience() / FREQUENT_UP_TO).max(1.0))
-}
-
 fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
-
-/// Up to this many subscribers report as often as their credit opens.
-const FREQUENT_UP_TO: f64 = 32.0;
-
-const SHORT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Never more often than this because the sender asks.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(4);

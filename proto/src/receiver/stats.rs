@@ -1,6 +1,6 @@
 //! What a receiver has done since it started.
 
-use crate::sender::{DiscardCounts, KindCounts};
+use crate::counts::{DiscardCounts, KindCounts};
 
 /// What a [`super::Receiver`] has done since it started, over all sessions. Every field only
 /// grows.

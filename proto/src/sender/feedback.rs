@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::catch_up::CatchUp;
 use super::{Destination, Event, Sender};
+use crate::grtt::AT_ONCE;
 use crate::wire::{
     self, Body, Bye, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Datagram,
     Discard, List, Nak, Ncf, Need, Packet, Range, Refused, RefusedReason, Report, ReportState,
@@ -285,7 +286,7 @@ impl Sender {
     /// A small audience loses little by answering at once; a large one asks for the same packet
     /// within a fraction of a round trip.
     fn merge_window(&self) -> Duration {
-        if self.audience.together().present <= crate::receiver::AT_ONCE {
+        if self.audience.together().present <= AT_ONCE {
             Duration::ZERO
         } else {
             self.grtt.get() / 2

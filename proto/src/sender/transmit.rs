@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::parity::{Answer, ParityPacket};
-use super::{Sender, Subscriber, Timer, UNICAST_NUMBERS};
+use super::{Sender, Subscriber, Timer};
 use crate::wire::{
     self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED, Header, Kind,
     Packet,
@@ -372,12 +372,6 @@ impl Sender {
         let wire_bytes = bytes + datagrams * usize::from(self.config.overhead_len);
         self.pacer.on_sent(wire_bytes, leaving.at);
     }
-}
-
-/// Whether a number is one of the group's, in which a gap is loss.
-#[must_use]
-pub(crate) fn is_group_number(number: u64) -> bool {
-    number < UNICAST_NUMBERS
 }
 
 /// A repair crosses a NAK that was already on its way at least this long.

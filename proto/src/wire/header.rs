@@ -21,6 +21,9 @@ pub const CODED_HEADER_LEN: usize = 32;
 /// Heartbeat: every subscriber that may report is asked to do so now.
 pub const FLAG_REPORT_WANTED: u8 = 0b1000_0000;
 
+/// Numbers from here on are those of unicast datagrams: they never leave a gap in the group's.
+pub const UNICAST_NUMBERS: u64 = 1 << 63;
+
 /// What every packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -38,6 +41,14 @@ pub struct Header {
     pub number: u64,
     /// When this transmission left.
     pub sent_at: WireTime,
+}
+
+impl Header {
+    /// Whether its number is one of the group's, in which a gap is loss.
+    #[must_use]
+    pub fn is_for_group(&self) -> bool {
+        self.number < UNICAST_NUMBERS
+    }
 }
 
 /// What a packet is.

@@ -1,5 +1,6 @@
 use super::*;
-use crate::sender::{ConfigError, UNICAST_NUMBERS};
+use crate::sender::ConfigError;
+use crate::wire::UNICAST_NUMBERS;
 
 fn seqs(bench: &Bench) -> Vec<u64> {
     bench.of_kind(Kind::Data).into_iter().map(seq).collect()
