@@ -240,12 +240,13 @@ impl Sender {
         Some((row.id, row.address))
     }
 
-    /// All late joiners together get a share of a fixed rate; with an automatic one they take
-    /// turns with the live stream.
+    /// All late joiners together get a share of a fixed rate, and all of it once everything was sent
+    /// live; with an automatic rate they take turns with the live stream.
     fn catch_up_wait(&self, burst: Burst, bytes: usize) -> Duration {
         let Some(rate) = self.config.rate else { return Duration::ZERO };
         let wire = bytes + burst.datagrams * usize::from(self.config.overhead_len);
-        rate.duration_of(wire as u64).saturating_mul(CATCH_UP_SHARE)
+        let share = if self.phase.is_ending() { 1 } else { CATCH_UP_SHARE };
+        rate.duration_of(wire as u64).saturating_mul(share)
     }
 
     fn transmit_data(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {

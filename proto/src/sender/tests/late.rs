@@ -80,6 +80,22 @@ fn at_a_fixed_rate_catch_up_takes_no_more_than_its_share_however_often_it_is_ask
 }
 
 #[test]
+fn once_everything_was_sent_live_catch_up_has_the_whole_rate() {
+    let mut bench = Bench::new(|config| config.retain = ByteCount(16 << 20));
+    bench.push(3_000);
+    bench.admit(1);
+    bench.run(Duration::from_secs(1));
+    bench.sender.close(None, false, bench.now);
+    bench.run(Duration::from_secs(3));
+    bench.sent.clear();
+    bench.hear(1, catch_up(1, 0, 3_000));
+    bench.hear(1, report(1, 0, 9_000, ReportState::CatchingUp, bench.now));
+    bench.run(millis(500));
+    let bits: usize = bench.of_kind(Kind::Repair).iter().map(|sent| (sent.len + 42) * 8).sum();
+    assert!((4_000_000..5_100_000).contains(&bits), "{bits} of 5,000,000");
+}
+
+#[test]
 fn what_a_late_joiner_lost_on_the_way_comes_to_it_alone() {
     let mut bench = joined_late();
     bench.hear(1, catch_up(1, 0, 300));
