@@ -3,6 +3,7 @@
 //! | you look for | open |
 //! |---|---|
 //! | loss, reorder, duplicates; the same seed gives the same run | `loss.rs` |
+//! | what repair by count costs, beside theory | `repair.rs` |
 //! | loss in bursts | `burst.rs` |
 //! | who joins late | `late_join.rs` |
 //! | a publisher that dies and comes back | `restart.rs` |
@@ -17,6 +18,7 @@ mod faults;
 mod invariants;
 mod late_join;
 mod loss;
+mod repair;
 mod restart;
 mod scale;
 mod seeds;
