@@ -99,7 +99,10 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         if session.window.place(seq, body) == Placed::New {
             self.stats.packets_recovered += 1;
-            session.gaps.fill(seq);
+            if !session.gaps.fill(seq) {
+                // While catching up nobody looks for gaps in what is live.
+                self.stats.packets_missed = self.stats.packets_missed.saturating_add(1);
+            }
         }
     }
 
