@@ -55,8 +55,9 @@ impl Blocks {
             return false;
         }
         self.last = Some((start, k));
+        let is_new = !self.by_start.contains_key(&start);
         let block = self.by_start.entry(start).or_default();
-        let is_news = block.k != k;
+        let is_news = is_new || block.k != k;
         block.depth_log2 = depth_log2;
         if k > 0 {
             block.k = k;
@@ -140,6 +141,14 @@ mod tests {
         assert_eq!(blocks.containing(Seq(8)).map(|(start, _)| start), Some(Seq(4)));
         assert_eq!(blocks.containing(Seq(11)).map(|(start, _)| start), Some(Seq(5)));
         assert_eq!(blocks.containing(Seq(12)).map(|(start, _)| start), None);
+    }
+
+    #[test]
+    fn a_block_is_news_when_it_begins_and_when_its_length_is_known() {
+        let mut blocks = Blocks::default();
+        let told = [(0, 0), (0, 0), (0, 4), (0, 4), (4, 0)];
+        let news = told.map(|(start, k)| blocks.learn(Seq(start), k, 0));
+        assert_eq!(news, [true, false, true, false, true]);
     }
 
     #[test]

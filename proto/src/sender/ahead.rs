@@ -35,12 +35,6 @@ impl Sender {
             }
         }
     }
-
-    /// Parity of the newest block, for those who look.
-    #[must_use]
-    pub fn parity_now(&self) -> u8 {
-        self.parity_ahead(self.config.k)
-    }
 }
 
 /// The least parity with which a block of `k` is whole at a subscriber that loses this share, but

@@ -187,8 +187,8 @@ impl Parity {
         if fec::encode(&symbols, first, &mut parity).is_err() {
             return;
         }
-        let indices = (k + first)..;
-        self.ready.extend(indices.zip(parity).map(|(index, body)| ParityPacket {
+        let indexed = parity.into_iter().zip(k + first..);
+        self.ready.extend(indexed.map(|(body, index)| ParityPacket {
             block,
             k,
             index,
@@ -297,6 +297,17 @@ mod tests {
         assert_eq!(ask(&mut parity, 3, &[4, 5, 6], soon), Some(2), "two more than the one");
         assert_eq!(parity.answer(&window(), 4, HOLD, soon), Some(Answer::Parity));
         assert_eq!(indices(&mut parity), [5, 6]);
+    }
+
+    #[test]
+    fn the_last_symbol_of_a_block_is_made_like_any_other() {
+        let (mut parity, window) = (Parity::default(), window());
+        for index in 4..255 {
+            parity.make(Seq(4), 1, &window);
+            assert_eq!(indices(&mut parity), [index]);
+        }
+        parity.make(Seq(4), 1, &window);
+        assert_eq!(indices(&mut parity), [4]);
     }
 
     #[test]
