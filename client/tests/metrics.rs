@@ -64,7 +64,7 @@ fn sums(text: &str) -> BTreeMap<String, u64> {
     sums
 }
 
-/// Of the kinds that carry data.
+/// Packets of the kinds that carry data themselves: what parity gave back is counted apart.
 fn coded(text: &str) -> u64 {
     let coded = text.lines().filter(|line| {
         line.starts_with("onecast_packets_received_total")
@@ -118,7 +118,7 @@ fn a_scrape_is_clean_and_adds_up() {
     let understood = sum("packets_received_total");
     assert_eq!(sum("datagrams_received_total"), understood + sum("datagrams_discarded_total"));
     assert_eq!(
-        coded(&text),
+        coded(&text) + sum("packets_recovered_total"),
         sum("packets_delivered_total")
             + sum("packets_duplicate_total")
             + sum("packets_abandoned_total")
