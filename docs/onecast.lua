@@ -86,6 +86,11 @@ u8("last_k", "Its k")
 ms(ProtoField.uint16, "next", "Next heartbeat in")
 us("grtt", "GRTT")
 u8("group_size", "Group size, step")
+u8("enrol", "Registers, one in 2^n")
+u8("sample", "Reports unregistered, one in 2^n")
+u16("round", "Round")
+ms(ProtoField.uint16, "report", "Between two reports")
+u8("alarm", "Loss to speak up at, 256ths")
 field(ProtoField.absolute_time, "started", "Started", base.UTC)
 u8("name_len", "Name length")
 text("name", "Name")
@@ -371,7 +376,8 @@ end
 -- §3.7
 local function heartbeat(r)
     r:all({ { "trail", 8 }, { "lead", 8 }, { "last_block", 8 }, { "last_k", 1 }, { "next", 2 },
-        { "grtt", 4 }, { "group_size", 1 } })
+        { "grtt", 4 }, { "group_size", 1 },
+        { "enrol", 1 }, { "sample", 1 }, { "round", 2 }, { "report", 2 }, { "alarm", 1 } })
 end
 
 local function feedback_address(r)
@@ -403,7 +409,8 @@ local function announce(r)
         refuse("blocks of no packets")
     end
     r:all({ { "trail", 8 }, { "lead", 8 }, { "rate", 8 }, { "heartbeat_max", 2 }, { "grtt", 4 },
-        { "group_size", 1 } })
+        { "group_size", 1 },
+        { "enrol", 1 }, { "sample", 1 }, { "round", 2 }, { "report", 2 }, { "alarm", 1 } })
     feedback_address(r)
     if r:number("nonce_echo.present", 1, PRESENCE) == 1 then
         r:add("nonce", 16)

@@ -76,13 +76,6 @@ impl GroupSize {
     pub fn audience(self) -> f64 {
         Self::STEP.powi(i32::from(self.0))
     }
-
-    /// The mean time between two reports of one subscriber: reports of the whole audience come at
-    /// a few hundred a second, whatever its size.
-    #[must_use]
-    pub fn report_interval(self) -> Duration {
-        SHORT_INTERVAL.mul_f64((self.audience() / FREQUENT_UP_TO).max(1.0))
-    }
 }
 
 /// An audience of at most this many asks at once.
@@ -90,9 +83,6 @@ pub const AT_ONCE: u64 = 8;
 
 /// Up to this many subscribers report as often as their credit opens.
 pub(crate) const FREQUENT_UP_TO: f64 = 32.0;
-
-/// How often one of a few subscribers reports.
-pub(crate) const SHORT_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

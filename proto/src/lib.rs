@@ -18,6 +18,7 @@
 //! | the cookie before any unicast answer | [`cookie`] |
 //! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
+//! | who of the audience speaks | [`poll`] |
 //!
 //! `docs/PROTOCOL.md` gives every packet field by field, with the rules and test vectors.
 // Not `forbid`: `fec/simd.rs` expects it, the one place in this crate.
@@ -31,6 +32,7 @@ pub mod endpoint;
 pub mod fec;
 pub mod grtt;
 pub mod id;
+pub mod poll;
 pub mod receiver;
 pub mod sender;
 pub mod seq;

@@ -14,6 +14,7 @@
 //! | what was sent before we came | `receiver/catch_up.rs` |
 //! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
 //! | what the sender is told | `receiver/report.rs`, `receiver/enrol.rs` |
+//! | whether this one is to speak at all | `receiver/lots.rs` |
 //! | the sender's clock | `receiver/clock.rs` |
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
 
@@ -26,6 +27,7 @@ mod delivery;
 mod enrol;
 mod event;
 mod gaps;
+mod lots;
 mod nak;
 mod records;
 mod recovery;
@@ -47,6 +49,7 @@ pub use stats::ReceiverStats;
 use crate::wire::{self, Body, ByeReason, Datagram, Name, Packet, ReportState};
 use crate::{ReceiverConfig, Seq, SessionId, Timestamp};
 use enrol::Enrolment;
+use lots::Plight;
 use report::Reporter;
 use session::Session;
 
@@ -107,6 +110,7 @@ pub struct Receiver {
     session: Option<Session>,
     enrolment: Enrolment,
     reporter: Reporter,
+    plight: Plight,
     /// What is handed out before the session's window is looked at.
     ready: VecDeque<Delivered>,
     control: VecDeque<(SocketAddr, Body)>,
@@ -131,8 +135,9 @@ impl Receiver {
         Self {
             rng: fastrand::Rng::with_seed(seed),
             session: None,
-            enrolment: Enrolment::asking(now),
+            enrolment: Enrolment::Outside,
             reporter: Reporter::new(now),
+            plight: Plight::default(),
             ready: VecDeque::new(),
             control: VecDeque::new(),
             number: 0,
@@ -249,7 +254,7 @@ impl Receiver {
     pub fn leave(&mut self, reason: ByeReason, now: Timestamp) {
         if !self.enrolment.is_leaving() {
             self.report(now);
-            self.enrolment = Enrolment::leaving(reason, now);
+            self.enrolment = self.enrolment.leaving(reason, self.is_frequent(), now);
             self.enrol(now);
         }
     }
@@ -299,6 +304,7 @@ impl Receiver {
         waits.then(|| session.heard.after(self.config.silent_after))
     }
 
+    /// Brings the count of what did not come up to date.
     fn count_wire_losses(&mut self) {
         let lost = self.session.as_ref().map_or(0, |session| session.numbers.lost());
         let lost = self.lost_before.saturating_add(lost);

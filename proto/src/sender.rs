@@ -16,6 +16,7 @@
 //! | parity ahead of loss | `sender/ahead.rs` |
 //! | late joiners | `sender/catch_up.rs` |
 //! | who listens, and how they fare | `sender/audience.rs` |
+//! | how many they are, and who of them speaks | `sender/census.rs` |
 //! | what is said of the session, and when | `sender/statement.rs`, `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
@@ -23,6 +24,7 @@
 mod ahead;
 mod audience;
 mod catch_up;
+mod census;
 mod event;
 mod feedback;
 mod heartbeat;
@@ -52,6 +54,7 @@ use crate::cookie::CookieJar;
 use crate::grtt::{GroupSize, Grtt};
 use crate::wire::{self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
 use crate::{SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
+use census::Census;
 use heartbeat::Heartbeat;
 use pacer::Pacer;
 use packetizer::Packetizer;
@@ -118,6 +121,9 @@ pub struct Sender {
     /// The first packet whose block was given no parity ahead yet.
     ahead_from: Seq,
     audience: Audience,
+    census: Census,
+    /// When a NAK was last taken.
+    asked_at: Timestamp,
     grtt: Grtt,
     cookies: CookieJar,
     /// What goes out ahead of the pacer.
@@ -165,6 +171,8 @@ impl Sender {
             parity: Parity::default(),
             ahead_from: ahead::START,
             audience: Audience::default(),
+            census: Census::new(config.rate.map(|rate| rate.0), now),
+            asked_at: now,
             grtt: Grtt::new(INITIAL_GRTT, now),
             cookies: CookieJar::new(xor(first, second)),
             control: VecDeque::new(),
@@ -317,7 +325,7 @@ impl Sender {
     /// How large the audience is taken to be.
     #[must_use]
     pub fn group_size(&self) -> GroupSize {
-        self.audience.group_size()
+        GroupSize::of(self.audience_size())
     }
 
     /// Whether everything that will be sent was sent.
@@ -329,7 +337,7 @@ impl Sender {
     /// Who has everything and who does not; final once the sender is finished.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.audience.outcome()
+        self.audience.outcome(self.audience_size())
     }
 
     /// Forgets what need not be kept any longer, and tells late joiners what that took away.
@@ -352,7 +360,7 @@ impl Sender {
     /// Subscribers report at least as often as [`crate::receiver`] says; several missed in a row
     /// mean that nobody is there.
     fn silent_after(&self) -> Duration {
-        SILENT_AFTER.max(self.audience.group_size().report_interval() * 6)
+        SILENT_AFTER.max(self.census.report_interval() * 6)
     }
 }
 

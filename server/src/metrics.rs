@@ -6,7 +6,7 @@ use host::metrics::{Definition, Samples, Snapshot, counter, gauge};
 use host::registry::Registries;
 use proto::wire::Kind;
 
-use crate::snapshot::{Shared, StreamSnapshot};
+use crate::snapshot::{LOSS_QUANTILES, Shared, StreamSnapshot};
 
 /// Registries that show what `shared` holds.
 ///
@@ -32,6 +32,10 @@ fn add(stream: &StreamSnapshot, samples: &mut Samples) {
     let is_started = if stream.is_started { 1 } else { 0 };
     samples.count("stream_started", &[name], is_started);
     samples.count("audience", &[name], stream.audience);
+    samples.count("subscribers_registered", &[name], stream.registered);
+    for (quantile, loss) in LOSS_QUANTILES.iter().zip(stream.loss) {
+        samples.add("subscriber_loss_ratio", &[name, &quantile.to_string()], loss);
+    }
     samples.add("grtt_seconds", &[name], stream.grtt.as_secs_f64());
     samples.count("window_packets", &[name], stream.window_packets);
     let stats = &stream.stats;
@@ -107,7 +111,13 @@ const DEFINITIONS: &[Definition] = &[
         STREAM,
         "Bytes on the wire that unicast to the same audience would have cost.",
     ),
-    gauge("audience", STREAM, "Subscribers that listen."),
+    gauge("audience", STREAM, "Subscribers that listen: estimated where only a share registers."),
+    gauge("subscribers_registered", STREAM, "Those of them that are known by name."),
+    gauge(
+        "subscriber_loss_ratio",
+        &["stream", "quantile"],
+        "Share of packets that subscribers lose on the way: this share of them loses less.",
+    ),
     counter("joins_total", STREAM, "Subscribers that proved their address."),
     counter("leaves_total", STREAM, "Subscribers that left or fell silent."),
     gauge("stream_started", STREAM, "1 once the wait for the first subscriber is over."),

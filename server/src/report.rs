@@ -36,7 +36,7 @@ pub enum News {
         /// The stream.
         stream: String,
         /// Subscribers at this moment.
-        audience: usize,
+        audience: u64,
     },
     /// A subscriber proved its address.
     SubscriberJoined(Who),
@@ -189,6 +189,9 @@ pub struct StreamSummary {
     pub audience: Vec<SubscriberRow>,
     /// Names of those that have not everything.
     pub unfinished: Vec<String>,
+    /// How many more listened, by estimate: known to nobody by name, and asking for nothing at the
+    /// end.
+    pub others: u64,
     /// Whether it was stopped before its input ended.
     pub aborted: bool,
     /// What went wrong, if something did.
@@ -253,6 +256,7 @@ impl From<StreamEnd> for StreamSummary {
             ratio: ratio(unicast, total.bytes),
             audience,
             unfinished: outcome.unfinished.iter().map(|one| one.name.to_string()).collect(),
+            others: outcome.others,
             aborted: sha256.is_none() && failure.is_none(),
             failure,
         }

@@ -29,6 +29,10 @@ pub struct StreamSnapshot {
     pub egress: Egress,
     /// Subscribers that listen.
     pub audience: u64,
+    /// Those of them that are known by name: all of a few, a share of many.
+    pub registered: u64,
+    /// The share of packets that they lose, at [`LOSS_QUANTILES`].
+    pub loss: [f64; LOSS_QUANTILES.len()],
     /// Subscribers that the first byte waits for, if a number was given.
     pub wants: Option<u32>,
     /// Group round-trip time.
@@ -221,3 +225,6 @@ impl From<&Subscriber> for SubscriberRow {
 
 /// Kinds count from one.
 const KINDS: usize = Kind::ALL.len() + 1;
+
+/// Of all subscribers, which shares lose less than is told.
+pub const LOSS_QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];

@@ -78,7 +78,7 @@ fn one_that_dies_is_named_and_holds_nobody_up() {
     for rate in [Plan::default().rate, None] {
         let mut world = World::new(Plan { rate, ..plan(5, rough()) });
         world.publish(packets(5_000));
-        run_for(&mut world, Duration::from_millis(50));
+        run_for(&mut world, Duration::from_millis(150)); // by now it is known by name
         world.set_cut(2, true);
         finish(&mut world);
         assert_eq!(world.complete(), 4, "rate {rate:?}");

@@ -85,7 +85,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         burst: Duration::from_micros(500),
         retain: plan.retain,
         retain_for: None,
-        wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX),
+        wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX).min(WAIT_FOR),
         wait_at_most: Duration::from_secs(2),
         finish_timeout: plan.finish_timeout,
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
@@ -121,3 +121,6 @@ pub(super) fn address_of(number: usize) -> SocketAddr {
     let host = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(0x0a01_0000);
     SocketAddr::from((Ipv4Addr::from(host), 6_000))
 }
+
+/// A sender need not know everybody by name before it begins.
+const WAIT_FOR: u32 = 128;

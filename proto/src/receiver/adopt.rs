@@ -1,9 +1,9 @@
 //! Which session is followed (docs/PROTOCOL.md, "Sessions").
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::enrol::Enrolment;
+use super::lots::Plight;
 use super::report::Reporter;
 use super::session::Session;
 use super::{Delivered, Event, Receiver, Via};
@@ -25,6 +25,7 @@ impl Receiver {
         if let Some(session) = &mut self.session {
             if session.id == header.session && session.stream == header.stream {
                 session.refresh(announce);
+                self.on_poll(announce.poll, now);
                 return Ok(());
             }
             if !session.yields_to(header, announce, from, now) {
@@ -39,6 +40,7 @@ impl Receiver {
             return Err(Discard::ForeignSession);
         }
         self.adopt(Session::new(header, announce, from, &self.config, now), now);
+        self.on_poll(announce.poll, now);
         Ok(())
     }
 
@@ -48,9 +50,9 @@ impl Receiver {
         let info = session.info(restart);
         self.control.clear();
         self.reporter = Reporter::new(now);
-        let spread = Duration::from_micros(self.rng.u64(0..REGISTER_SPREAD_US));
+        self.plight = Plight::default();
         if !self.enrolment.is_leaving() {
-            self.enrolment = Enrolment::asking(now.after(spread));
+            self.enrolment = Enrolment::Outside;
         }
         self.session = Some(session);
         self.stats.sessions += 1;
@@ -117,6 +119,3 @@ impl Receiver {
         self.look_ahead(deadline, now);
     }
 }
-
-/// A thousand subscribers that hear the same announce do not all answer in the same moment.
-const REGISTER_SPREAD_US: u64 = 5_000;

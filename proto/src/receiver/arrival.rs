@@ -172,6 +172,8 @@ impl Receiver {
         let due = self.due_at(packet.header.sent_at);
         let Some(session) = &mut self.session else { return };
         session.hear_size(heartbeat.grtt_us, heartbeat.group_size);
+        self.on_poll(heartbeat.poll, now);
+        let Some(session) = &mut self.session else { return };
         if heartbeat.lead > session.lead {
             session.barren_heartbeats += 1;
             if session.barren_heartbeats == BARREN && session.window.end() == Seq::ZERO {
@@ -194,6 +196,7 @@ impl Receiver {
         }
         session.end = Some(*end);
         self.on_report_wanted(now);
+        self.speak_up_at_the_end(now);
         self.on_extent(Seq::ZERO, end.lead, due, now);
         Ok(())
     }
@@ -213,7 +216,8 @@ impl Receiver {
             name: self.config.name.clone(),
         }));
         if !was_proven {
-            self.reporter.on_proven();
+            let few = self.is_frequent();
+            self.reporter.on_proven(few);
         }
         self.repeat_catch_up_request();
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::enrol::Enrolment;
 use super::event::GapCause;
 use super::nak::CATCH_UP_FROM;
 use super::{Event, Receiver, Via};
@@ -18,6 +19,10 @@ impl Receiver {
         self.catch_up_stalled = now;
         self.stats.catch_ups += 1;
         self.events.push_back(Event::CatchUp { range });
+        if matches!(self.enrolment, Enrolment::Outside) {
+            // What comes by unicast comes only to an address that proved itself.
+            self.enrolment = Enrolment::asking(now);
+        }
         self.repeat_catch_up_request();
     }
 

@@ -8,6 +8,8 @@ use crate::wire::ByeReason;
 /// Where a subscriber stands with its publisher.
 #[derive(Debug)]
 pub(super) enum Enrolment {
+    /// Others speak for this one: it says nothing until it is asked or has to.
+    Outside,
     /// Nothing was answered yet: ask again at `due`.
     Asking {
         /// When to register next.
@@ -35,14 +37,23 @@ impl Enrolment {
         Self::Asking { due, interval: FIRST_RETRY }
     }
 
-    pub(super) fn leaving(reason: ByeReason, now: Timestamp) -> Self {
-        Self::Leaving { reason, due: now, left: BYES }
+    /// Says goodbye, if there is somebody who knows this one; once where many may do so at once.
+    pub(super) fn leaving(&self, reason: ByeReason, few: bool, now: Timestamp) -> Self {
+        if matches!(self, Self::Outside) {
+            return Self::Gone;
+        }
+        Self::Leaving { reason, due: now, left: if few { BYES } else { 1 } }
+    }
+
+    /// Whether it was not asked for long enough to have registered.
+    pub(super) fn asks_unheard(&self) -> bool {
+        matches!(self, Self::Asking { interval, .. } if *interval == FIRST_RETRY)
     }
 
     pub(super) fn due(&self) -> Option<Timestamp> {
         match self {
             Self::Asking { due, .. } | Self::Leaving { due, .. } => Some(*due),
-            Self::Proven | Self::Gone => None,
+            Self::Outside | Self::Proven | Self::Gone => None,
         }
     }
 

@@ -45,7 +45,15 @@ impl Receiver {
         if audience <= AT_ONCE as f64 + 0.5 {
             return Duration::ZERO;
         }
-        let longest = session.longest_backoff().as_secs_f64();
+        let longest = session.longest_backoff();
+        self.draw_backoff(longest)
+    }
+
+    /// A wait of at most `longest` that few of the audience draw much shorter than the rest.
+    pub(super) fn draw_backoff(&mut self, longest: Duration) -> Duration {
+        let Some(session) = &self.session else { return Duration::ZERO };
+        let audience = session.group_size.audience();
+        let longest = longest.as_secs_f64();
         let lambda = audience.ln() + 1.0;
         let spread = lambda / longest;
         let x = self.rng.f64() * spread + spread / (lambda.exp() - 1.0);

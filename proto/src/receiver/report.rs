@@ -3,43 +3,64 @@
 use std::time::Duration;
 
 use super::Receiver;
-use crate::grtt::{FREQUENT_UP_TO, GroupSize, SHORT_INTERVAL};
+use crate::grtt::FREQUENT_UP_TO;
+use crate::poll::{Poll, SHORTEST_INTERVAL};
 use crate::wire::{Body, Bye, CODED_HEADER_LEN, Losses, Register, Report, ReportState};
 use crate::{Seq, Timestamp};
 
 /// When the next report is due.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    due: Timestamp,
+    /// Asked to report by the sender.
+    wanted: Option<Timestamp>,
+    /// What the mean interval is multiplied with for the next report.
+    spread: f64,
     /// The credit that was last given.
     limit: Seq,
     /// Whether something changed that the sender should know at once.
     urgent: bool,
     last: Timestamp,
+    /// When to report in this round although not registered.
+    sampled: Option<Timestamp>,
+    /// How often the end was told.
+    ends_told: u32,
 }
 
 impl Reporter {
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
-            due: now.after(FIRST_REPORT),
+            wanted: None,
+            spread: 1.0,
             limit: Seq::ZERO,
             urgent: false,
-            last: Timestamp::ZERO,
+            last: now,
+            sampled: None,
+            ends_told: 0,
         }
     }
 
     /// The sender asks: a small audience answers at once, a large one spreads its answers.
-    pub(super) fn on_wanted(&mut self, audience: GroupSize, chance: f64, now: Timestamp) {
-        let interval = audience.report_interval();
-        let shortest = SHORTEST_INTERVAL.max((interval - SHORT_INTERVAL) / 8);
-        let spread = (interval - SHORT_INTERVAL).mul_f64(chance / 8.0);
-        let earliest = now.max(self.last.after(shortest));
-        self.due = self.due.min(earliest.after(spread));
+    pub(super) fn on_wanted(&mut self, poll: Poll, chance: f64, now: Timestamp) {
+        let longer = poll.report_interval() - SHORTEST_INTERVAL;
+        let earliest = now.max(self.last.after(SHORTEST_SPACING.max(longer / 2)));
+        let due = earliest.after(longer.mul_f64(chance / 2.0));
+        self.wanted = Some(self.wanted.map_or(due, |wanted| wanted.min(due)));
     }
 
-    /// The sender knows us now.
-    pub(super) fn on_proven(&mut self) {
-        self.urgent = true;
+    /// This round it is this subscriber that stands for those who are not registered.
+    pub(super) fn on_sampled(&mut self, due: Timestamp) {
+        self.sampled = Some(due);
+    }
+
+    /// When the next report is due by the clock. The interval is always that of now: where the
+    /// audience grew meanwhile, reports become rare at once (RFC 3550 §6.3.3, reconsideration).
+    fn due(&self, poll: Poll) -> Timestamp {
+        self.last.after(poll.report_interval().mul_f64(self.spread))
+    }
+
+    /// The sender knows us now, and few else.
+    pub(super) fn on_proven(&mut self, few: bool) {
+        self.urgent = few;
     }
 
     /// Our state changed.
@@ -61,20 +82,37 @@ impl Receiver {
 
     pub(super) fn report_due(&self) -> Option<Timestamp> {
         let session = self.session.as_ref()?;
-        if self.config.mute || !self.enrolment.is_proven() {
+        if self.config.mute {
             return None;
         }
-        let frequent = session.group_size.audience() <= FREQUENT_UP_TO;
-        let opens = frequent && self.limit().since(self.reporter.limit) >= self.credit() / 4;
-        let now = self.reporter.urgent || opens;
-        Some(if now { Timestamp::ZERO } else { self.reporter.due })
+        if !self.enrolment.is_proven() {
+            return self.reporter.sampled;
+        }
+        let opens =
+            self.is_frequent() && self.limit().since(self.reporter.limit) >= self.credit() / 4;
+        if self.reporter.urgent || opens {
+            return Some(Timestamp::ZERO);
+        }
+        // Who told of the end has nothing to add, unless it is asked.
+        let due = (!session.end_handed_out).then(|| self.reporter.due(session.poll));
+        [self.reporter.wanted, due].into_iter().flatten().min()
+    }
+
+    /// Whether the audience is so small that each of them reports as its credit opens.
+    pub(super) fn is_frequent(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| session.group_size.audience() <= FREQUENT_UP_TO)
     }
 
     /// The sender asks for a report.
     pub(super) fn on_report_wanted(&mut self, now: Timestamp) {
         let chance = self.rng.f64();
+        // In a large audience nobody repeats for ever that it has all.
+        if self.reporter.ends_told >= ENDS_TOLD && !self.is_frequent() {
+            return;
+        }
         if let Some(session) = &self.session {
-            self.reporter.on_wanted(session.group_size, chance, now);
+            self.reporter.on_wanted(session.poll, chance, now);
         }
     }
 
@@ -86,11 +124,11 @@ impl Receiver {
 
     pub(super) fn report(&mut self, now: Timestamp) {
         self.count_wire_losses();
+        let is_sampled = self.reporter.sampled.take().is_some();
         let Some(session) = &self.session else { return };
-        if !self.enrolment.is_proven() {
+        if !self.enrolment.is_proven() && !is_sampled {
             return;
         }
-        let interval = session.group_size.report_interval();
         let spread = 0.5 + self.rng.f64();
         let (echo, held) = session.clock.echo(now);
         let limit = self.limit();
@@ -111,8 +149,10 @@ impl Receiver {
             echo,
             hold_us: micros(held),
         };
+        let ends_told = self.reporter.ends_told + u32::from(session.end_handed_out);
+        let (wanted, sampled) = (None, None);
         self.reporter =
-            Reporter { due: now.after(interval.mul_f64(spread)), limit, urgent: false, last: now };
+            Reporter { wanted, spread, limit, urgent: false, last: now, sampled, ends_told };
         self.stats.reports_sent += 1;
         self.say(Body::Report(report));
     }
@@ -164,9 +204,11 @@ fn micros(duration: Duration) -> u32 {
 }
 
 /// Never more often than this because the sender asks.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(4);
-
-const FIRST_REPORT: Duration = Duration::from_millis(20);
+const SHORTEST_SPACING: Duration = Duration::from_millis(4);
 
 /// Less credit than this moves nothing.
 const LEAST_CREDIT: u64 = 16;
+
+/// One of many tells of its end so often: both are lost once in ten thousand times where one in a
+/// hundred is.
+const ENDS_TOLD: u32 = 2;

@@ -11,6 +11,7 @@ use super::records::Records;
 use super::window::Window;
 use crate::config::Start;
 use crate::grtt::GroupSize;
+use crate::poll::Poll;
 use crate::wire::{Announce, End, Header, Name, StreamMode};
 use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, StreamId, Timestamp};
 
@@ -29,6 +30,8 @@ pub(super) struct Session {
     pub(super) heartbeat_max: Duration,
     pub(super) grtt: Duration,
     pub(super) group_size: GroupSize,
+    /// Who of the audience is to speak.
+    pub(super) poll: Poll,
     pub(super) heard: Timestamp,
     /// When the socket was last known to have had no room: what was sent then may be lost here.
     pub(super) deaf: Timestamp,
@@ -90,6 +93,7 @@ impl Session {
             heartbeat_max: heartbeat_max(announce),
             grtt: believable_grtt(announce.grtt_us),
             group_size: GroupSize(announce.group_size),
+            poll: announce.poll,
             heard: now,
             deaf: Timestamp::ZERO,
             was_deaf: false,

@@ -26,6 +26,7 @@ use bytes::Bytes;
 use super::{Delivered, Ending, Event, Gap, GapCause, Receiver, Via};
 use crate::config::Start;
 use crate::grtt::GroupSize;
+use crate::poll::Poll;
 use crate::wire::{
     self, Announce, Body, CatchUpAccept, Coded, CodedPrefix, CookieChallenge, Discard, End, Header,
     Heartbeat, Kind, List, NO_RECORD, Ncf, Packet, Range, Refused, RefusedReason, Report,
@@ -92,6 +93,7 @@ fn announce() -> Announce {
         heartbeat_max_ms: 1_000,
         grtt_us: 10_000,
         group_size: 0,
+        poll: Poll::default(),
         feedback: None,
         nonce_echo: None,
     }
@@ -238,6 +240,7 @@ impl Bench {
             next_ms: 10,
             grtt_us: 10_000,
             group_size: 0,
+            poll: Poll::default(),
         }));
     }
 

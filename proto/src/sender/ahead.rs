@@ -31,7 +31,7 @@ impl Sender {
             Ahead::Auto { .. } if self.config.delivery == Delivery::Reliable => 0,
             Ahead::Auto { floor, ceiling } => {
                 let most = ceiling.of(k);
-                enough_for(k, self.audience.loss_quantile(), most).clamp(floor.min(most), most)
+                enough_for(k, self.loss_quantile(0.95), most).clamp(floor.min(most), most)
             }
         }
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::catch_up::CatchUp;
 use super::event::{Outcome, Unfinished};
-use crate::grtt::GroupSize;
 use crate::wire::{ByeReason, Name, Report, ReportState};
 use crate::{Seq, SubscriberId, Timestamp};
 
@@ -29,6 +28,8 @@ pub struct Subscriber {
     pub(super) losses_counted: u64,
     /// The newest packet that it asked to be given from: to ask for the same again is no progress.
     pub(super) asked_from: Option<Seq>,
+    /// Whether it belongs to the share that is asked to register.
+    pub(super) is_asked: bool,
 }
 
 impl Subscriber {
@@ -115,6 +116,16 @@ impl Subscriber {
     }
 }
 
+/// Who proved its address just now.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    pub(super) id: SubscriberId,
+    pub(super) name: Name,
+    pub(super) address: SocketAddr,
+    /// Whether it belongs to the share that is asked to register.
+    pub(super) is_asked: bool,
+}
+
 /// The subscribers that a sender knows.
 #[derive(Debug, Default)]
 pub struct Audience {
@@ -128,6 +139,8 @@ pub struct Audience {
 pub(super) struct Together {
     /// Subscribers that listen now.
     pub(super) present: u64,
+    /// Those of them that registered because they were asked to, not because they had to.
+    pub(super) asked: u64,
     /// The smallest credit of those that the live stream waits for.
     pub(super) credit: Option<Seq>,
     /// The oldest packet that one of those has not delivered.
@@ -167,10 +180,6 @@ impl Audience {
         self.rows.get_mut(&id)?.catch_up.as_mut()
     }
 
-    pub(super) fn group_size(&self) -> GroupSize {
-        GroupSize::of(self.len() as u64)
-    }
-
     pub(super) fn has_room(&self) -> bool {
         self.rows.len() < MAX_ROWS
     }
@@ -198,13 +207,8 @@ impl Audience {
     }
 
     /// Takes in who proved its address; says whether it is new.
-    pub(super) fn admit(
-        &mut self,
-        id: SubscriberId,
-        name: Name,
-        address: SocketAddr,
-        now: Timestamp,
-    ) -> bool {
+    pub(super) fn admit(&mut self, newcomer: Newcomer, now: Timestamp) -> bool {
+        let Newcomer { id, name, address, is_asked } = newcomer;
         self.together.set(None);
         if let Some(row) = self.rows.get_mut(&id) {
             row.address = address;
@@ -225,6 +229,7 @@ impl Audience {
                 loss: 0.0,
                 losses_counted: 0,
                 asked_from: None,
+                is_asked,
             },
         );
         true
@@ -239,6 +244,7 @@ impl Audience {
         let reports = || kept().filter_map(|row| row.report.as_ref());
         let together = Together {
             present: self.len() as u64,
+            asked: self.rows.values().filter(|row| row.is_asked && row.is_present()).count() as u64,
             credit: reports().map(|report| report.limit).min(),
             slowest: reports().map(|report| report.next).min(),
             late: self.rows.values().any(|row| row.is_present() && row.catch_up.is_some()),
@@ -247,13 +253,25 @@ impl Audience {
         together
     }
 
-    /// The share of packets that one in twenty subscribers loses more than.
-    pub(super) fn loss_quantile(&self) -> f64 {
+    /// The share of packets that subscribers lose: `q` of them lose less. `others` lose what
+    /// they said.
+    pub(super) fn loss_quantile(&self, q: f64, others: &[f64]) -> f64 {
         let present = self.rows.values().filter(|row| row.is_present());
-        let mut losses: Vec<f64> = present.map(|row| row.loss).collect();
+        let mut losses: Vec<f64> =
+            present.map(|row| row.loss).chain(others.iter().copied()).collect();
         losses.sort_unstable_by(f64::total_cmp);
-        let worst = losses.len().saturating_sub(1) - losses.len() / 20;
+        let above = losses.len() as f64 * (1.0 - q);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place")]
+        let worst = losses.len().saturating_sub(1).saturating_sub(above as usize);
         losses.get(worst).copied().unwrap_or(0.0)
+    }
+
+    /// Who belongs to the share that is asked to register stands for the rest.
+    pub(super) fn ask(&mut self, is_asked: impl Fn(SubscriberId) -> bool) {
+        self.together.set(None);
+        for row in self.rows.values_mut() {
+            row.is_asked = is_asked(row.id);
+        }
     }
 
     /// Marks who said nothing for `limit`, and gives back their ids and names.
@@ -279,8 +297,10 @@ impl Audience {
         self.rows.values().all(|row| row.is_finished() || row.left.is_some())
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        let mut outcome = Outcome::default();
+    /// How everyone fared, of an audience of so many.
+    pub(super) fn outcome(&self, audience: u64) -> Outcome {
+        let others = audience.saturating_sub(self.together().present);
+        let mut outcome = Outcome { others, ..Outcome::default() };
         for row in self.rows.values() {
             if row.is_complete() {
                 outcome.complete.push(row.name.clone());

@@ -12,7 +12,7 @@ pub enum Event {
     /// Enough subscribers are there, or the time to wait for them is over: data flows.
     Started {
         /// Subscribers at this moment.
-        audience: usize,
+        audience: u64,
     },
     /// A subscriber proved its address.
     SubscriberJoined {
@@ -77,6 +77,9 @@ pub struct Outcome {
     pub complete: Vec<Name>,
     /// Those that do not.
     pub unfinished: Vec<Unfinished>,
+    /// How many more listened as far as could be estimated, unknown by name: none of them asked
+    /// for anything at the end.
+    pub others: u64,
 }
 
 impl Outcome {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::audience::Newcomer;
 use super::catch_up::CatchUp;
 use super::{Destination, Event, Sender};
 use crate::grtt::AT_ONCE;
@@ -50,7 +51,10 @@ impl Sender {
             {
                 Err(Discard::TableFull)
             }
-            Body::Register(register) => self.challenge(register.subscriber, from, now),
+            Body::Register(register) => {
+                self.census.on_knock(register.subscriber);
+                self.challenge(register.subscriber, from, now)
+            }
             Body::CookieReply(reply) => self.on_cookie_reply(reply, from, now),
             Body::CatchUpRequest(request) => self.on_catch_up_request(*request, from, now),
             Body::Bye(bye) => self.on_bye(*bye, from, now),
@@ -96,7 +100,13 @@ impl Sender {
         if self.audience.get(subscriber).is_none() && !self.audience.make_room() {
             return Err(Discard::TableFull);
         }
-        if self.audience.admit(subscriber, reply.name.clone(), from, now) {
+        let newcomer = Newcomer {
+            id: subscriber,
+            name: reply.name.clone(),
+            address: from,
+            is_asked: self.census.asks(subscriber),
+        };
+        if self.audience.admit(newcomer, now) {
             self.stats.joins += 1;
             let name = reply.name.clone();
             self.events.push_back(Event::SubscriberJoined { subscriber, name, address: from });
@@ -114,8 +124,7 @@ impl Sender {
     ) -> Result<(), Discard> {
         let wire_len = self.full_wire_len();
         let Some(row) = self.audience.proven(report.subscriber, from) else {
-            self.challenge(report.subscriber, from, now)?;
-            return Err(Discard::Unproven);
+            return self.on_strange_report(report, from, now);
         };
         row.heard = now;
         if row.silent {
@@ -126,7 +135,8 @@ impl Sender {
         let lost = report.losses.wire.saturating_sub(row.losses_counted).min(MAX_LOSS_STEP);
         row.measure_loss(report);
         row.losses_counted = row.losses_counted.max(report.losses.wire);
-        self.stats.unicast_equivalent_bytes += lost * wire_len;
+        let stands_for = if row.is_asked { 1 << self.census.halvings() } else { 1 };
+        self.stats.unicast_equivalent_bytes += lost * wire_len * stands_for;
         let was_finished = row.is_finished();
         let progressed = row.report.as_ref().is_none_or(|old| old.next != report.next);
         if report.state != ReportState::CatchingUp {
@@ -149,10 +159,27 @@ impl Sender {
         Ok(())
     }
 
+    /// Whoever is not registered reports only if it was asked to.
+    fn on_strange_report(
+        &mut self,
+        report: &Report,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        if self.census.on_told(report, from) {
+            return Ok(());
+        }
+        if !self.census.is_share() {
+            self.challenge(report.subscriber, from, now)?;
+        }
+        Err(Discard::Unproven)
+    }
+
     fn on_nak(&mut self, nak: &Nak, from: SocketAddr, now: Timestamp) -> Result<(), Discard> {
         let ranges: Vec<_> = nak.ranges.iter().map(|range| range.to_seqs()).collect();
         let is_known = self.audience.proven(nak.subscriber, from).is_some();
-        let may_join = self.audience.has_room() && !self.phase.is_finished();
+        let may_join =
+            self.audience.has_room() && !self.phase.is_finished() && !self.census.is_share();
         if !is_known && may_join {
             // Who makes the whole group pay for a repair shows first that it is there.
             if !ranges.is_empty() {
@@ -160,6 +187,7 @@ impl Sender {
             }
             return Err(Discard::Unproven);
         }
+        self.asked_at = now;
         let sent = self.window.sent();
         let oldest = self.oldest_wanted(now);
         let mut budget = MAX_ASKED;
@@ -236,7 +264,7 @@ impl Sender {
         mut named: BTreeMap<Seq, Vec<Seq>>,
         now: Timestamp,
     ) -> Vec<Need> {
-        let alone = self.audience.together().present <= 1;
+        let alone = self.audience_size() <= 1;
         let merge = if alone { Duration::ZERO } else { self.grtt.get().max(SHORTEST_MERGE) / 2 };
         let due = now.after(merge);
         let mut promised = Vec::new();
@@ -259,7 +287,7 @@ impl Sender {
     /// "Asked for already": at once, ahead of the pacer, so that others hold back.
     fn confirm(&mut self, fresh: Vec<SeqRange>, needs: Vec<Need>) -> Result<(), Discard> {
         let is_empty = fresh.is_empty() && needs.is_empty();
-        if is_empty || self.audience.together().present <= 1 {
+        if is_empty || self.audience_size() <= 1 {
             return Ok(());
         }
         let ranges = List::truncated(fresh.into_iter().map(Range::from_seqs));
@@ -286,11 +314,7 @@ impl Sender {
     /// A small audience loses little by answering at once; a large one asks for the same packet
     /// within a fraction of a round trip.
     fn merge_window(&self) -> Duration {
-        if self.audience.together().present <= AT_ONCE {
-            Duration::ZERO
-        } else {
-            self.grtt.get() / 2
-        }
+        if self.audience_size() <= AT_ONCE { Duration::ZERO } else { self.grtt.get() / 2 }
     }
 
     fn on_catch_up_request(

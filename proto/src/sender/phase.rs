@@ -89,9 +89,9 @@ impl Phase {
 impl Sender {
     /// Goes from one phase to the next where the time has come.
     pub(super) fn advance_phase(&mut self, now: Timestamp) {
-        let audience = self.audience.len();
+        let audience = self.gathered();
         if let State::Waiting { until } = self.phase.state {
-            let wanted = usize::try_from(self.config.wait_for).unwrap_or(usize::MAX);
+            let wanted = u64::from(self.config.wait_for);
             if audience < wanted && now < until {
                 return;
             }
@@ -112,7 +112,7 @@ impl Sender {
         }
         if self.is_over(now) {
             self.phase.state = State::Finished;
-            self.events.push_back(Event::Finished(self.audience.outcome()));
+            self.events.push_back(Event::Finished(self.outcome()));
         }
     }
 
@@ -120,12 +120,18 @@ impl Sender {
         let State::Ending { since, said, progress, .. } = self.phase.state else { return false };
         let waited_enough = now.since(progress) >= self.config.finish_timeout;
         let is_heard = said >= END_REPEATS && now.since(since) >= self.linger();
-        is_heard && (self.audience.all_finished() || waited_enough)
+        let is_quiet = !self.census.is_share() || now.since(self.asked_at) >= self.hush();
+        is_heard && (self.audience.all_finished() && is_quiet || waited_enough)
     }
 
     /// Time in which somebody who hears of the session only now can become known.
     fn linger(&self) -> Duration {
         (self.grtt.get() * 4 + END_INTERVALS.0 * 4).min(self.config.finish_timeout)
+    }
+
+    /// Who is not known by name and lacks something asks again within this.
+    fn hush(&self) -> Duration {
+        (self.grtt.get() * 8 + HUSH).min(self.config.finish_timeout)
     }
 
     /// End, if it is to be said now. The next one follows an announce.
@@ -148,3 +154,6 @@ const END_INTERVALS: (Duration, Duration) = (Duration::from_millis(10), Duration
 
 /// Even when all that are known have everything, those that cannot answer may listen too.
 const END_REPEATS: u32 = 3;
+
+/// Twice as long as a receiver ever waits before it asks again.
+const HUSH: Duration = Duration::from_secs(1);

@@ -14,8 +14,9 @@ impl Sender {
     /// What is said of the session, if it is time.
     pub(super) fn statement(&mut self, now: Timestamp) -> Option<Body> {
         if self.announce_due <= now {
+            let announcement = self.announcement(now);
             self.announce_due = now.after(self.announce_interval(now));
-            return Some(Body::Announce(self.announcement()));
+            return Some(Body::Announce(announcement));
         }
         if let Some(end) = self.end(now) {
             return Some(Body::End(end));
@@ -31,13 +32,17 @@ impl Sender {
     fn announce_interval(&self, now: Timestamp) -> Duration {
         let idle = self.heartbeat.due().since(now);
         let longest = self.heartbeat.longest().max(ANNOUNCE_INTERVAL);
+        if let Some(due) = self.count_due() {
+            return due.since(now).min(ANNOUNCE_INTERVAL);
+        }
         if self.phase.is_waiting() || self.phase.is_ending() {
             return ANNOUNCE_INTERVAL;
         }
         idle.clamp(ANNOUNCE_INTERVAL, longest)
     }
 
-    fn announcement(&self) -> Announce {
+    fn announcement(&mut self, now: Timestamp) -> Announce {
+        let poll = self.poll(now);
         let deadline = match self.config.delivery {
             Delivery::Reliable => Duration::ZERO,
             Delivery::Timely(deadline) => deadline.max(Duration::from_millis(1)),
@@ -54,13 +59,15 @@ impl Sender {
             rate_bps: self.config.rate.map_or(0, |rate| rate.0),
             heartbeat_max_ms: millis(self.heartbeat.longest()),
             grtt_us: micros(self.grtt.get()),
-            group_size: self.audience.group_size().0,
+            group_size: self.cautious_size().0,
+            poll,
             feedback: None,
             nonce_echo: None,
         }
     }
 
-    fn heartbeat(&self, now: Timestamp) -> Heartbeat {
+    fn heartbeat(&mut self, now: Timestamp) -> Heartbeat {
+        let poll = self.poll(now);
         let (last_block, last_k) = self.window.last_closed();
         Heartbeat {
             trail: self.window.trail(),
@@ -69,7 +76,8 @@ impl Sender {
             last_k,
             next_ms: millis(self.heartbeat.due().since(now)),
             grtt_us: micros(self.grtt.get()),
-            group_size: self.audience.group_size().0,
+            group_size: self.cautious_size().0,
+            poll,
         }
     }
 }

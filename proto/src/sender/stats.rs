@@ -9,6 +9,8 @@ pub struct SenderStats {
     pub group: KindCounts,
     /// Datagrams made for single subscribers, by kind.
     pub unicast: KindCounts,
+    /// All of them with everything around them on the wire, in bytes.
+    pub wire_bytes: u64,
     /// Datagrams received, by kind, those that were discarded not counted.
     pub received: KindCounts,
     /// Datagrams discarded on arrival, by reason.

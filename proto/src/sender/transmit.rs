@@ -157,7 +157,7 @@ impl Sender {
     /// Decides for each block that was asked for long enough what it is answered with.
     fn answer_blocks(&mut self, now: Timestamp) {
         let hold_down = self.hold_down();
-        let present = self.audience.together().present;
+        let present = self.audience_size();
         while let Some(answer) = self.parity.answer(&self.window, present, hold_down, now) {
             if let Answer::Named(seqs) = answer {
                 for seq in seqs {
@@ -275,7 +275,7 @@ impl Sender {
 
     fn on_first_sent(&mut self, burst: Burst, bytes: usize, now: Timestamp) {
         let wire = bytes + burst.datagrams * usize::from(self.config.overhead_len);
-        let present = self.audience.together().present;
+        let present = self.audience_size();
         self.stats.packets_sent += burst.datagrams as u64;
         self.stats.unicast_equivalent_bytes += present * wire as u64;
         self.heartbeat.on_data(now);
@@ -371,6 +371,7 @@ impl Sender {
         };
         counts.add(leaving.kind, datagrams as u64, bytes as u64);
         let wire_bytes = bytes + datagrams * usize::from(self.config.overhead_len);
+        self.stats.wire_bytes += wire_bytes as u64;
         self.pacer.on_sent(wire_bytes, leaving.at);
     }
 }

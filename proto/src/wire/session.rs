@@ -8,6 +8,7 @@ use super::feedback::{Need, Range};
 use super::fixed;
 use super::list::{List, Name};
 use super::number::numbered;
+use crate::poll::Poll;
 use crate::{Seq, SubscriberId};
 
 /// How the payload is to be read.
@@ -52,6 +53,8 @@ pub struct Announce {
     pub grtt_us: u32,
     /// Size of the audience, on the scale of [`crate::grtt::GroupSize`].
     pub group_size: u8,
+    /// Who of the audience is to speak.
+    pub poll: Poll,
     /// Where feedback goes, if not to the source of the session's datagrams.
     #[serde(with = "fixed::address")]
     pub feedback: Option<SocketAddr>,
@@ -76,6 +79,8 @@ pub struct Heartbeat {
     pub grtt_us: u32,
     /// Size of the audience, on the scale of [`crate::grtt::GroupSize`].
     pub group_size: u8,
+    /// Who of the audience is to speak.
+    pub poll: Poll,
 }
 
 /// "Asked for already: wait."

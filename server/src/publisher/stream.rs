@@ -19,7 +19,7 @@ use self::outgoing::Outgoing;
 pub(super) use self::outgoing::Way;
 use crate::config::StreamConfig;
 use crate::report::News;
-use crate::snapshot::{StreamSnapshot, SubscriberRow};
+use crate::snapshot::{LOSS_QUANTILES, StreamSnapshot, SubscriberRow};
 use crate::socket::Socket;
 
 /// One stream of a publisher.
@@ -128,7 +128,9 @@ impl Stream {
             session: self.sender.session(),
             stats: *self.sender.stats(),
             egress: *self.outgoing.egress(),
-            audience: self.sender.audience().len() as u64,
+            audience: self.sender.audience_size(),
+            registered: self.sender.audience().len() as u64,
+            loss: LOSS_QUANTILES.map(|q| self.sender.loss_quantile(q)),
             wants: self.wants,
             grtt: self.sender.grtt(),
             window_packets: self.sender.window_len(),

@@ -138,6 +138,11 @@ const HEARTBEAT: &str = r#"
 00 14  next in 20 ms
 00 00 3a 98  GRTT 15 ms
 21  group size
+03  one in 8 registers
+0a  one in 1024 of the others reports in this round
+00 07  round 7
+01 90  a report every 400 ms
+0c  above 12 / 256 of loss unasked
 "#;
 
 const ANNOUNCE: &str = r#"
@@ -158,6 +163,11 @@ const ANNOUNCE: &str = r#"
 03 e8  heartbeat at least every 1000 ms
 00 00 3a 98  GRTT 15 ms
 21  group size
+03  one in 8 registers
+0a  one in 1024 of the others reports in this round
+00 07  round 7
+01 90  a report every 400 ms
+0c  above 12 / 256 of loss unasked
 04  feedback to an IPv4 address
 c0 00 02 01 00 00 00 00 00 00 00 00 00 00 00 00  192.0.2.1
 13 89  port 5001

@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::encoded;
+use crate::poll::Poll;
 use crate::wire::*;
 use crate::{Seq, SessionId, StreamId, SubscriberId, WireTime};
 
@@ -79,10 +80,20 @@ fn repair_bodies() -> impl Strategy<Value = Body> {
     ]
 }
 
+fn poll() -> impl Strategy<Value = Poll> {
+    any::<(u8, u8, u16, u16, u8)>().prop_map(|(enrol, sample, round, report_ms, alarm)| Poll {
+        enrol,
+        sample,
+        round,
+        report_ms,
+        alarm,
+    })
+}
+
 fn heartbeat() -> impl Strategy<Value = Body> {
     let numbers = any::<(u8, u16, u32, u8)>();
-    (seq(), seq(), seq(), numbers).prop_map(
-        |(trail, lead, last_block, (last_k, next_ms, grtt_us, group_size))| {
+    (seq(), seq(), seq(), numbers, poll()).prop_map(
+        |(trail, lead, last_block, (last_k, next_ms, grtt_us, group_size), poll)| {
             Body::Heartbeat(Heartbeat {
                 trail,
                 lead,
@@ -91,6 +102,7 @@ fn heartbeat() -> impl Strategy<Value = Body> {
                 next_ms,
                 grtt_us,
                 group_size,
+                poll,
             })
         },
     )
@@ -102,9 +114,9 @@ fn announce() -> impl Strategy<Value = Body> {
     // The zone of an IPv6 address does not travel: `SocketAddr::new` sets none.
     let feedback = option::of(any::<(std::net::IpAddr, u16)>())
         .prop_map(|address| address.map(|(ip, port)| SocketAddr::new(ip, port)));
-    let optional = (feedback, option::of(any::<u128>()));
+    let optional = (feedback, option::of(any::<u128>()), poll());
     (name(), mode, (9..=u16::MAX, 1..=u8::MAX), (seq(), seq()), numbers, optional).prop_map(
-        |(name, mode, (coded_len, k), (trail, lead), numbers, (feedback, nonce_echo))| {
+        |(name, mode, (coded_len, k), (trail, lead), numbers, (feedback, nonce_echo, poll))| {
             let (started_us, deadline_ms, rate_bps, heartbeat_max_ms, grtt_us, group_size) =
                 numbers;
             Body::Announce(Announce {
@@ -120,6 +132,7 @@ fn announce() -> impl Strategy<Value = Body> {
                 heartbeat_max_ms,
                 grtt_us,
                 group_size,
+                poll,
                 feedback,
                 nonce_echo,
             })

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::poll::Poll;
 use crate::wire::*;
 use crate::{Seq, SessionId, StreamId, SubscriberId, WireTime};
 
 const SUBSCRIBER: SubscriberId = SubscriberId(0xa0a1_a2a3_a4a5_a6a7_a8a9_aaab_acad_aeaf);
+const POLL: Poll = Poll { enrol: 3, sample: 10, round: 7, report_ms: 400, alarm: 12 };
 const NONCE: u128 = 0xc0c1_c2c3_c4c5_c6c7_c8c9_cacb_cccd_cecf;
 const COOKIE: u128 = 0xd0d1_d2d3_d4d5_d6d7_d8d9_dadb_dcdd_dedf;
 
@@ -84,6 +86,7 @@ fn heartbeat() -> Body {
         next_ms: 20,
         grtt_us: 15_000,
         group_size: 0x21,
+        poll: POLL,
     })
 }
 
@@ -101,6 +104,7 @@ fn announce() -> Body {
         heartbeat_max_ms: 1000,
         grtt_us: 15_000,
         group_size: 0x21,
+        poll: POLL,
         feedback: Some("192.0.2.1:5001".parse().unwrap()),
         nonce_echo: Some(NONCE),
     })
