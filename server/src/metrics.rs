@@ -33,8 +33,8 @@ fn add(stream: &StreamSnapshot, samples: &mut Samples) {
     samples.count("stream_started", &[name], is_started);
     samples.count("audience", &[name], stream.audience);
     samples.count("subscribers_registered", &[name], stream.registered);
-    for (quantile, loss) in LOSS_QUANTILES.iter().zip(stream.loss) {
-        samples.add("subscriber_loss_ratio", &[name, &quantile.to_string()], loss);
+    for (of, loss) in LOSS_QUANTILES.iter().zip(stream.loss) {
+        samples.add("subscriber_loss_ratio", &[name, &of.to_string()], loss);
     }
     samples.add("grtt_seconds", &[name], stream.grtt.as_secs_f64());
     samples.count("window_packets", &[name], stream.window_packets);
@@ -115,8 +115,8 @@ const DEFINITIONS: &[Definition] = &[
     gauge("subscribers_registered", STREAM, "Those of them that are known by name."),
     gauge(
         "subscriber_loss_ratio",
-        &["stream", "quantile"],
-        "Share of packets that subscribers lose on the way: this share of them loses less.",
+        &["stream", "of"],
+        "Share of packets that subscribers lose on the way: the share `of` them loses less.",
     ),
     counter("joins_total", STREAM, "Subscribers that proved their address."),
     counter("leaves_total", STREAM, "Subscribers that left or fell silent."),
