@@ -125,9 +125,9 @@ impl LinkState {
         if self.link.loss <= 0.0 {
             return u64::MAX;
         }
-        let burst = self.link.burst.max(1.0);
-        let starts = self.link.loss / burst / (1.0 - self.link.loss).max(1e-9);
-        self.geometric(starts.min(1.0)) - 1
+        // None at all is a run as well, so its mean is one less than that of the trials.
+        let good = self.link.burst.max(1.0) * (1.0 - self.link.loss) / self.link.loss;
+        self.geometric(1.0 / (1.0 + good.max(0.0))) - 1
     }
 
     /// Trials up to and with the first success, at least one.
@@ -176,8 +176,11 @@ mod tests {
         let (share, burst) = losses(Link { loss: 0.02, burst: 8.0, ..Link::default() });
         assert!((0.017..0.023).contains(&share), "{share}");
         assert!((7.0..9.0).contains(&burst), "{burst}");
-        let (share, burst) = losses(Link::lossy(0.05));
-        assert!((0.047..0.053).contains(&share), "{share}");
-        assert!((1.0..1.1).contains(&burst), "{burst}");
+        for loss in [0.05, 0.2, 0.5] {
+            let (share, burst) = losses(Link::lossy(loss));
+            assert!((0.98..1.02).contains(&(share / loss)), "{share}, not {loss}");
+            // Independent losses follow one another as often as chance has it.
+            assert!((0.98..1.02).contains(&(burst * (1.0 - loss))), "{burst} at {loss}");
+        }
     }
 }
