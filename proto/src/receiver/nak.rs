@@ -27,13 +27,19 @@ impl Receiver {
         let backoff = self.backoff();
         let Some(session) = &mut self.session else { return };
         let passed = session.passed(range);
+        let (over, open) = match self.config.mute {
+            true => (MUTE_WAIT, MUTE_WAIT),
+            false => (Duration::ZERO, session.block_wait()),
+        };
         for run in runs {
-            let wait = match run.end <= passed {
-                _ if self.config.mute => MUTE_WAIT,
-                true => Duration::ZERO,
-                false => session.block_wait(),
-            };
-            session.gaps.open(run, now.after(REORDER_ALLOWANCE + wait), backoff, deadline);
+            // What a block that is over lacks can be counted; of the one that began, the rest is
+            // still to come.
+            let split = if over == open { run.end } else { passed.clamp(run.first, run.end) };
+            for (part, wait) in
+                [(SeqRange::new(run.first, split), over), (SeqRange::new(split, run.end), open)]
+            {
+                session.gaps.open(part, now.after(REORDER_ALLOWANCE + wait), backoff, deadline);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Receiver;
 use super::nak::REORDER_ALLOWANCE;
+use super::session::Session;
 use super::window::Placed;
 use crate::fec;
 use crate::wire::{CODED_PREFIX_LEN, Coded, CodedPrefix, Discard, Need};
@@ -134,7 +135,8 @@ impl Receiver {
         starts.dedup();
         let counted = starts.into_iter().map(|block| {
             let parity = session.blocks.get(block).map_or(0, |block| block.parity().len());
-            let count = missing_of(session, block).saturating_sub(parity);
+            // What was not sent yet is not missing.
+            let count = missing_before(session, block, session.frontier).saturating_sub(parity);
             Need { block, count: u8::try_from(count).unwrap_or(u8::MAX) }
         });
         counted.filter(|need| need.count > 0).collect()
@@ -154,8 +156,13 @@ impl Receiver {
 }
 
 /// Packets of a block that did not come and were not given up.
-fn missing_of(session: &super::session::Session, start: Seq) -> usize {
+fn missing_of(session: &Session, start: Seq) -> usize {
+    missing_before(session, start, session.last())
+}
+
+/// Those of them that come before `end`.
+fn missing_before(session: &Session, start: Seq, end: Seq) -> usize {
     let Some(block) = session.blocks.get(start) else { return 0 };
-    let last = session.last();
+    let last = session.last().min(end);
     block.seqs(start).filter(|seq| *seq < last && session.window.is_missing(*seq)).count()
 }

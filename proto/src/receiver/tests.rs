@@ -29,7 +29,7 @@ use crate::grtt::GroupSize;
 use crate::poll::Poll;
 use crate::wire::{
     self, Announce, Body, CatchUpAccept, Coded, CodedPrefix, CookieChallenge, Discard, End, Header,
-    Heartbeat, Kind, List, NO_RECORD, Ncf, Packet, Range, Refused, RefusedReason, Report,
+    Heartbeat, Kind, List, NO_RECORD, Ncf, Need, Packet, Range, Refused, RefusedReason, Report,
     StreamMode,
 };
 use crate::{
@@ -226,6 +226,11 @@ impl Bench {
         self.hear(Body::Data(coded(seq, self.now)));
     }
 
+    /// A packet of a block that is closed: it has 8 of them.
+    fn closed(&mut self, seq: u64) {
+        self.hear(Body::Data(Coded { k: 8, ..coded(seq, self.now) }));
+    }
+
     /// A repair of what was first sent `ago`.
     fn repair(&mut self, seq: u64, ago: Duration, via: Via) {
         self.hear_via(via, Body::Repair(coded(seq, self.now.before(ago))));
@@ -286,6 +291,14 @@ impl Bench {
         self.naks().into_iter().map(|(_, ranges)| ranges).collect()
     }
 
+    /// What was asked for by count, of all NAKs.
+    fn needs(&self) -> Vec<Need> {
+        let naks = self.said.iter().filter_map(|(_, _, body)| {
+            if let Body::Nak(nak) = body { Some(nak.needs.iter().copied()) } else { None }
+        });
+        naks.flatten().collect()
+    }
+
     fn reports(&self) -> Vec<&Report> {
         let reports = self.said.iter().filter_map(|(_, _, body)| {
             if let Body::Report(report) = body { Some(report) } else { None }
@@ -330,6 +343,10 @@ fn message(seq: u64, first_sent: Timestamp, payload: &[u8], flags: u8, first_rec
     body.extend_from_slice(payload);
     let index = u8::try_from(seq % 8).unwrap();
     Coded { block: Seq(seq / 8 * 8).low(), index, k: 0, depth_log2: 0, body: Bytes::from(body) }
+}
+
+fn need(block: u64, count: u8) -> Need {
+    Need { block: Seq(block), count }
 }
 
 fn ncf(ranges: &[SeqRange]) -> Body {

@@ -251,3 +251,19 @@ fn who_joins_in_a_large_audience_misses_what_was_sent_once() {
     assert!(bench.receiver.stats().naks_sent <= 3, "{:?}", bench.asked());
     assert!(bench.gaps().is_empty());
 }
+
+#[test]
+fn of_a_block_that_goes_on_nothing_is_counted_that_is_still_to_come() {
+    let mut bench = Bench::joined(|_| {}, |announce| announce.group_size = GroupSize::of(4).0);
+    bench.prove();
+    // One run of losses ends one block and begins the next.
+    for seq in (0..7).chain([10]) {
+        bench.closed(seq);
+    }
+    bench.run(millis(2));
+    assert_eq!(bench.asked(), [vec![range(7, 8)]]);
+    assert_eq!(bench.needs(), [need(0, 1)]);
+    bench.run(millis(20));
+    assert_eq!(bench.asked()[1], [range(8, 10)], "the block did not go on");
+    assert_eq!(bench.needs()[1..], [need(8, 2)]);
+}
