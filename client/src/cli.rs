@@ -13,7 +13,7 @@ use host::shutdown::{Shutdown, follow_signals};
 use crate::control::client::ask;
 use crate::control::{Reply, Request};
 use crate::flags::{ControlFlags, Receive, absolute};
-use crate::output::OutputSpec;
+use crate::output::{OnFull, OutputSpec};
 use crate::snapshot::Status;
 use crate::summary::Summary;
 
@@ -45,6 +45,10 @@ struct Join {
     /// Where the stream goes: - (the running subscriber's stdout), a file, udp://…
     #[arg(short, long, value_name = "OUTPUT", env = "ONECAST_OUTPUT", default_value = "-")]
     output: OutputSpec,
+
+    /// What to do when the output is too slow [default: as of `receive`]
+    #[arg(long, value_name = "block|drop-oldest", env = "ONECAST_ON_FULL")]
+    on_full: Option<OnFull>,
 
     #[command(flatten)]
     control: ControlFlags,
@@ -117,7 +121,7 @@ fn join(join: Join) -> anyhow::Result<Reply> {
     let output = absolute(&join.output, env::current_dir().ok());
     let output = output.into_string();
     let output = output.map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
-    let request = Request::Join { endpoint: join.endpoint, output };
+    let request = Request::Join { endpoint: join.endpoint, output, on_full: join.on_full };
     ask(join.control.config().as_ref(), &request)
 }
 

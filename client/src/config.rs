@@ -11,7 +11,7 @@ use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
 use crate::impair::ImpairSpec;
-use crate::output::{OutputSpec, Sessions};
+use crate::output::{OnFull, OutputSpec, Sessions};
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
@@ -75,6 +75,8 @@ pub struct SubscriptionConfig {
     pub group: Group,
     /// Where the payload goes.
     pub output: OutputSpec,
+    /// What happens when the output is too slow; without, it depends on output and stream.
+    pub on_full: Option<OnFull>,
     /// Where in the session to start.
     pub start: Start,
     /// What follows the end of a session.
@@ -92,7 +94,7 @@ impl Defaults {
             OutputSpec::Stdout | OutputSpec::Player(_) => Start::Live,
         });
         let sessions = self.sessions.unwrap_or_else(|| output.default_sessions());
-        SubscriptionConfig { group, output, start, sessions, defaults: self.clone() }
+        SubscriptionConfig { group, output, on_full: None, start, sessions, defaults: self.clone() }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod listener;
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::OnFull;
 use crate::snapshot::Status;
 
 /// What may be asked.
@@ -16,7 +17,12 @@ use crate::snapshot::Status;
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     /// Subscribe to a group.
-    Join { endpoint: String, output: String },
+    Join {
+        endpoint: String,
+        output: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_full: Option<OnFull>,
+    },
     /// Leave one.
     Leave { endpoint: String },
     /// Tell how each fares.

@@ -75,7 +75,7 @@ impl Figures {
             ("unanswered", stats.lost_unanswered),
             ("left_window", stats.lost_left_window),
             ("deadline", stats.lost_deadline),
-            ("ring", tally.ring_lost),
+            ("ring", stats.lost_ring),
         ] {
             self.add("packets_lost_total", cause, count);
         }

@@ -14,10 +14,12 @@ use proto::units::parse_duration;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
-use crate::config::{Config, ControlConfig, Defaults, RECEIVE_BUFFER, SILENT_TIMEOUT, WINDOW};
+use crate::config::{
+    Config, ControlConfig, Defaults, RECEIVE_BUFFER, SILENT_TIMEOUT, SubscriptionConfig, WINDOW,
+};
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
-use crate::output::{OutputSpec, Sessions};
+use crate::output::{OnFull, OutputSpec, Sessions};
 
 /// `subscriber receive`
 #[derive(Args, Clone, Debug)]
@@ -36,6 +38,12 @@ pub(crate) struct Receive {
     /// (NAME.part until it is proved whole), udp://127.0.0.1:1234 (for a player)
     #[arg(short, long = "output", value_name = "OUTPUT", env = "ONECAST_OUTPUT")]
     pub(crate) outputs: Vec<OutputSpec>,
+
+    /// What to do when an output is too slow, in the order of the outputs: hold the stream back, or
+    /// go on without the oldest that waits [default: drop-oldest for udp:// and for streams with a
+    /// deadline, block elsewhere]
+    #[arg(long, value_name = "block|drop-oldest", env = "ONECAST_ON_FULL", value_delimiter = ',')]
+    on_full: Vec<OnFull>,
 
     #[command(flatten)]
     stream: StreamFlags,
@@ -149,6 +157,8 @@ pub(crate) enum UsageError {
     Endpoint(#[from] NotReceivable),
     #[error("{outputs} outputs for {endpoints} endpoints: each endpoint has one")]
     TooManyOutputs { outputs: usize, endpoints: usize },
+    #[error("{policies} of --on-full for {endpoints} endpoints: each output has one")]
+    TooManyPolicies { policies: usize, endpoints: usize },
     #[error("two endpoints would write to {0}: give each an -o of its own")]
     SharedOutput(String),
     #[error("{0} is named twice")]
@@ -164,6 +174,11 @@ impl Receive {
         if given > endpoints {
             return Err(UsageError::TooManyOutputs { outputs: given, endpoints });
         }
+        let policies = self.on_full.len();
+        if policies > endpoints {
+            return Err(UsageError::TooManyPolicies { policies, endpoints });
+        }
+        let mut policies = self.on_full.into_iter();
         let defaults = self.stream.into_defaults();
         let outputs = self.outputs.into_iter().chain(std::iter::repeat(OutputSpec::Stdout));
         let mut subscriptions = Vec::new();
@@ -171,7 +186,8 @@ impl Receive {
             let (group, interface) = endpoint::parse(endpoint)?;
             let mut of_this = defaults.clone();
             of_this.interface = interface.or(of_this.interface);
-            subscriptions.push(of_this.subscription(group, output));
+            let subscription = of_this.subscription(group, output);
+            subscriptions.push(SubscriptionConfig { on_full: policies.next(), ..subscription });
         }
         let program = self.program;
         let config = Config {

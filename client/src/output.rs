@@ -22,11 +22,12 @@ use std::thread::JoinHandle;
 
 use host::interface::InterfaceError;
 use host::poller::Waker;
+use proto::SeqRange;
 use proto::endpoint::{EndpointError, UdpAddress};
 use proto::receiver::Delivered;
+use serde::{Deserialize, Serialize};
 
 use ring::Ring;
-pub(crate) use ring::RingLoss;
 pub(crate) use verdict::{Finished, Flaw};
 
 /// Where the payload of a stream goes.
@@ -47,6 +48,16 @@ pub enum Sessions {
     Once,
     /// Each session is followed by the next.
     Follow,
+}
+
+/// What happens when an output's ring is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFull {
+    /// The stream waits: the receive window fills, and the credit tells the publisher.
+    Block,
+    /// The oldest payload that waits goes, and is reported as missing.
+    DropOldest,
 }
 
 /// Why an output cannot be written to.
@@ -148,8 +159,9 @@ impl Output {
         self.ring.push(batch);
     }
 
-    /// The same, where the newest matters most: the oldest payload goes if there is no room.
-    pub(crate) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<RingLoss> {
+    /// The same, where the newest matters most: the oldest payload goes if there is no room. Says
+    /// what went.
+    pub(crate) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<SeqRange> {
         self.ring.push_over(batch)
     }
 
@@ -200,6 +212,18 @@ impl OutputSpec {
 }
 
 impl OutputSpec {
+    /// What happens when its ring is full, unless it was said otherwise: a player wants what is
+    /// new, and of a timely stream what waits is of no use.
+    pub(crate) fn default_on_full(&self, is_timely: bool) -> OnFull {
+        match self {
+            Self::Player(_) => OnFull::DropOldest,
+            Self::Stdout | Self::File(_) if is_timely => OnFull::DropOldest,
+            Self::Stdout | Self::File(_) => OnFull::Block,
+        }
+    }
+}
+
+impl OutputSpec {
     /// As a sentence names it.
     pub(crate) fn spoken(&self) -> String {
         if *self == Self::Stdout { "stdout".to_owned() } else { self.to_string() }
@@ -214,6 +238,18 @@ impl FromStr for OutputSpec {
             "-" => Ok(Self::Stdout),
             _ if text.starts_with("udp://") => text.parse().map(Self::Player),
             _ => Ok(Self::File(PathBuf::from(text))),
+        }
+    }
+}
+
+impl FromStr for OnFull {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "block" => Ok(Self::Block),
+            "drop-oldest" => Ok(Self::DropOldest),
+            _ => Err("write block or drop-oldest".to_owned()),
         }
     }
 }

@@ -44,7 +44,7 @@ impl ProgressLine {
             "{} · {}/s · lost {} · repaired {} · kernel drops {}",
             HumanBytes(bytes),
             HumanBytes(rate),
-            sum(|stream| stream.tally.packets_lost()),
+            sum(|stream| stream.tally.stats.packets_lost()),
             sum(|stream| stream.tally.stats.packets_mended()),
             sum(|stream| stream.tally.kernel_drops),
         ));

@@ -145,7 +145,7 @@ impl Snapshot {
             joined: self.is_joined,
             received_bytes: self.tally.received_bytes,
             delivered_bytes: self.tally.bytes_written,
-            lost_packets: self.tally.packets_lost(),
+            lost_packets: self.tally.stats.packets_lost(),
             repaired_packets: self.tally.stats.packets_mended(),
             kernel_drops: self.tally.kernel_drops,
         }

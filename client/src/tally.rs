@@ -19,8 +19,6 @@ pub(crate) struct Tally {
     pub(crate) delays: Delays,
     /// Buffers that the kernel dropped, of all sockets this subscription had.
     pub(crate) kernel_drops: u64,
-    /// Packets that went because the output was too slow.
-    pub(crate) ring_lost: u64,
     /// Datagrams for another group, which no kernel should hand over.
     pub(crate) foreign_group: u64,
     /// Datagrams that came in by another interface.
@@ -63,11 +61,6 @@ pub(crate) struct MissingList {
 }
 
 impl Tally {
-    /// Packets given up, whatever the cause.
-    pub(crate) fn packets_lost(&self) -> u64 {
-        self.stats.packets_lost().saturating_add(self.ring_lost)
-    }
-
     /// A datagram of the group came.
     pub(crate) fn on_group_datagram(&mut self, joined_at: Timestamp, now: Timestamp) {
         self.join_to_first.get_or_insert_with(|| now.since(joined_at));

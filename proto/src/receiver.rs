@@ -185,6 +185,16 @@ impl Receiver {
         self.count_wire_losses();
     }
 
+    /// Packets that were handed out went lost after all: the output had no room for them. The
+    /// publisher is told, and does not count this subscriber among those that have everything.
+    pub fn on_ring_loss(&mut self, packets: u64) {
+        self.stats.lost_ring = self.stats.lost_ring.saturating_add(packets);
+        if let Some(session) = &mut self.session {
+            session.given_up = session.given_up.saturating_add(packets);
+            self.reporter.on_state();
+        }
+    }
+
     /// Does what has become due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.pass_deadlines(now);

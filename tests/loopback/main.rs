@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use client::config::{Defaults, SubscriptionConfig};
-use client::output::OutputSpec;
+use client::output::{OnFull, OutputSpec};
 use host::shutdown::Shutdown;
 use proto::endpoint::Endpoint;
 use server::flags::StreamFlags;
@@ -145,6 +145,72 @@ fn two_streams_of_one_publisher_do_not_mix_in_one_subscriber() {
     assert_eq!(one.read("out").as_ref(), Some(&one.source));
     assert_eq!(two.read("out").as_ref(), Some(&two.source));
     assert!(received.totals().discarded.is_empty(), "{received:?}");
+}
+
+/// A pipe that an output can be told to write to, and its end to read from.
+fn pipe() -> (std::io::PipeReader, std::io::PipeWriter, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    (reader, writer, path)
+}
+
+#[test]
+fn an_output_that_is_never_read_does_not_touch_its_neighbour() {
+    let (stuck, free) = (Desk::new(30_000_000), Desk::new(9_000_000));
+    let (first, second) = ("udp://239.255.41.7:5048", "udp://239.255.41.8:5048");
+    let (stop, halt) = (Shutdown::new(), Shutdown::new());
+    let (reader, _writer, path) = pipe();
+    let small = Defaults { window: "4MiB".parse().unwrap(), ..defaults(None) };
+    let held = subscription(first, &path, &small);
+    let whole = subscription(second, text(&free.path("out")), &defaults(None));
+    let received = subscribe(vec![held, whole], &stop);
+    let named =
+        |flags: StreamFlags, name: &str| StreamFlags { name: Some(name.parse().unwrap()), ..flags };
+    let streams = vec![
+        named(stream(text(&stuck.path("source")), first), "one"),
+        named(stream(text(&free.path("source")), second), "two"),
+    ];
+    let sent = publish(streams, &halt);
+    let until = Instant::now() + Duration::from_secs(30);
+    while !free.path("out").exists() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(free.read("out").as_ref(), Some(&free.source), "the neighbour's file");
+    drop(reader);
+    let received = received.join().unwrap();
+    halt.request();
+    sent.join().unwrap();
+    let of_held = received.streams.iter().find(|stream| stream.group == first).unwrap();
+    assert!(of_held.missing.is_empty() && of_held.totals.lost_packets == 0, "{of_held:?}");
+}
+
+#[test]
+fn what_an_output_had_no_room_for_is_told_to_both_sides() {
+    let desk = Desk::new(24_000_000);
+    let (endpoint, stop) = ("udp://239.255.41.9:5049", Shutdown::new());
+    let (mut reader, writer, path) = pipe();
+    let mut dropping = subscription(endpoint, &path, &defaults(None));
+    dropping.on_full = Some(OnFull::DropOldest);
+    let received = subscribe(vec![dropping], &stop);
+    let paced = StreamFlags {
+        rate: Some("400M".parse().unwrap()),
+        ..stream(text(&desk.path("source")), endpoint)
+    };
+    let sent = publish(vec![paced], &stop).join().unwrap();
+    assert!(!sent.is_complete(), "{sent:?}");
+    // Nothing was read until now: what is left of the ring is read, and no more.
+    drop(writer);
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+    let received = received.join().unwrap();
+    assert_eq!(received.exit_code(), 3, "{received:?}");
+    let of_it = &received.streams[0];
+    assert!(of_it.missing.iter().all(|missing| missing.cause == "ring"), "{of_it:?}");
+    let missing: u64 = of_it.missing.iter().map(|missing| missing.range.len()).sum();
+    assert_eq!(missing, of_it.totals.lost_packets);
+    assert!((1_000_000..8_000_000).contains(&bytes.len()), "{} bytes", bytes.len());
+    assert_eq!(of_it.totals.delivered_bytes, bytes.len() as u64);
+    assert!(desk.source.ends_with(&bytes[bytes.len() - 1_000_000..]), "the newest is kept");
 }
 
 #[test]

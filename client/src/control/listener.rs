@@ -19,9 +19,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{LINE_LEN_LIMIT, Reply, Request, directory};
-use crate::config::{ControlConfig, Defaults};
+use crate::config::{ControlConfig, Defaults, SubscriptionConfig};
 use crate::endpoint;
-use crate::output::OutputSpec;
+use crate::output::{OnFull, OutputSpec};
 use crate::snapshot::Published;
 use crate::subscriber::Command;
 use crate::subscription::Prepared;
@@ -114,13 +114,20 @@ impl Answering {
 
     async fn reply_to(&self, request: Request) -> Reply {
         match request {
-            Request::Join { endpoint, output } => self.join(&endpoint, &output).await.into(),
+            Request::Join { endpoint, output, on_full } => {
+                self.join(&endpoint, &output, on_full).await.into()
+            }
             Request::Leave { endpoint } => self.leave(&endpoint).await.into(),
             Request::Status => Reply { streams: Some(self.published.status()), ..Reply::done() },
         }
     }
 
-    async fn join(&self, endpoint: &str, output: &str) -> Result<(), String> {
+    async fn join(
+        &self,
+        endpoint: &str,
+        output: &str,
+        on_full: Option<OnFull>,
+    ) -> Result<(), String> {
         let output: OutputSpec = output.parse().map_err(|error| format!("{error}"))?;
         if output == OutputSpec::Stdout && self.is_stdout_taken {
             return Err("stdout carries the events of --json: name a file with -o".to_owned());
@@ -132,7 +139,7 @@ impl Answering {
         let (group, interface) = endpoint::parse(endpoint).map_err(|error| error.to_string())?;
         let mut defaults = self.defaults.clone();
         defaults.interface = interface.or(defaults.interface);
-        let config = defaults.subscription(group, output);
+        let config = SubscriptionConfig { on_full, ..defaults.subscription(group, output) };
         let prepared =
             Prepared::new(config, self.waker.clone()).map_err(|error| error.to_string())?;
         self.command(|answer| Command::Join(Box::new(prepared), answer)).await

@@ -1,13 +1,12 @@
 //! Between the network's thread and an output's: bounded in bytes, handed over in batches.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use host::poller::Waker;
-use proto::receiver::Delivered;
-use proto::{Seq, SeqRange};
+use proto::SeqRange;
+use proto::receiver::{Delivered, Gap, GapCause};
 
 /// A queue with one writer and one reader.
 #[derive(Debug)]
@@ -27,10 +26,6 @@ struct Queue {
     items: VecDeque<Delivered>,
     is_closed: bool,
 }
-
-/// Packets that went because the output was too slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RingLoss(pub(crate) SeqRange);
 
 impl Ring {
     /// An empty ring; `waker` is rung when there is room again.
@@ -63,34 +58,59 @@ impl Ring {
         self.filled.notify_one();
     }
 
-    /// Appends a batch and takes out the oldest payload until the ring holds what it may.
-    pub(super) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<RingLoss> {
+    /// Appends a batch and takes out the oldest payload until the ring holds what it may. In its
+    /// place stands a gap, so that the output is never called whole.
+    pub(super) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<SeqRange> {
         self.push(batch);
         let mut losses = Vec::new();
         if self.bytes.load(Ordering::SeqCst) <= self.capacity {
             return losses;
         }
         let mut queue = self.lock();
-        // Sessions, gaps and ends cost little and are never left out.
-        queue.items.retain(|item| {
-            let Delivered::Payload(payload) = item else { return true };
-            if self.bytes.load(Ordering::SeqCst) <= self.capacity {
-                return true;
-            }
-            self.bytes.fetch_sub(cost(item), Ordering::SeqCst);
-            add_loss(&mut losses, payload.seq);
-            false
-        });
+        let mut kept = VecDeque::with_capacity(queue.items.len());
+        while self.bytes.load(Ordering::SeqCst) > self.capacity {
+            let Some(item) = queue.items.pop_front() else { break };
+            // Sessions, gaps and ends cost little and are never left out.
+            let Delivered::Payload(payload) = &item else {
+                kept.push_back(item);
+                continue;
+            };
+            self.bytes.fetch_sub(cost(&item), Ordering::SeqCst);
+            let lost = SeqRange::new(payload.seq, payload.seq.next());
+            add_loss(&mut losses, lost);
+            self.leave_gap(&mut kept, lost);
+        }
+        kept.append(&mut queue.items);
+        queue.items = kept;
         losses
     }
 
-    /// Waits for items and takes them all into `items`; false once it is closed and empty.
+    /// What was dropped one after the other is one gap.
+    fn leave_gap(&self, kept: &mut VecDeque<Delivered>, lost: SeqRange) {
+        if let Some(Delivered::Gap(Gap { range, cause: GapCause::Ring })) = kept.back_mut()
+            && range.end == lost.first
+        {
+            range.end = lost.end;
+            return;
+        }
+        let gap = Delivered::Gap(Gap { range: lost, cause: GapCause::Ring });
+        self.bytes.fetch_add(cost(&gap), Ordering::SeqCst);
+        kept.push_back(gap);
+    }
+
+    /// Waits for items and takes the oldest into `items`; false once it is closed and empty.
     pub(super) fn take(&self, items: &mut VecDeque<Delivered>) -> bool {
         let mut queue = self.lock();
         while queue.items.is_empty() && !queue.is_closed {
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        mem::swap(&mut queue.items, items);
+        let mut bytes = 0;
+        while bytes < TAKEN_BYTES
+            && let Some(item) = queue.items.pop_front()
+        {
+            bytes += cost(&item);
+            items.push_back(item);
+        }
         !items.is_empty()
     }
 
@@ -127,12 +147,16 @@ pub(super) fn cost(item: &Delivered) -> usize {
     }
 }
 
-fn add_loss(losses: &mut Vec<RingLoss>, seq: Seq) {
+fn add_loss(losses: &mut Vec<SeqRange>, lost: SeqRange) {
     match losses.last_mut() {
-        Some(RingLoss(range)) if range.end == seq => range.end = seq.next(),
-        _ => losses.push(RingLoss(SeqRange::new(seq, seq.next()))),
+        Some(range) if range.end == lost.first => range.end = lost.end,
+        _ => losses.push(lost),
     }
 }
+
+/// What a reader takes at once. What it has in its hands cannot be dropped any more, and must not
+/// be most of what the ring may hold.
+const TAKEN_BYTES: usize = 512 * 1024;
 
 /// An item without its bytes: so that a ring of empty messages is bounded too.
 const ITEM_COST: usize = 64;

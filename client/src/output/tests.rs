@@ -155,11 +155,13 @@ fn a_timely_ring_loses_the_oldest_payload_and_says_which() {
     let mut batch = vec![session(1, 0)];
     batch.extend((0..10).map(|seq| payload(seq, &[0; 136])));
     let losses = ring.push_over(&mut batch);
-    assert_eq!(losses, [RingLoss(SeqRange::new(Seq(0), Seq(6)))]);
+    assert_eq!(losses, [SeqRange::new(Seq(0), Seq(6))]);
     let mut items = std::collections::VecDeque::new();
     assert!(ring.take(&mut items));
     assert!(matches!(items.front(), Some(Delivered::Session(_))));
-    assert_eq!(items.len(), 5);
+    let gap = Gap { range: SeqRange::new(Seq(0), Seq(6)), cause: GapCause::Ring };
+    assert_eq!(items.get(1), Some(&Delivered::Gap(gap)), "{items:?}");
+    assert_eq!(items.len(), 6);
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Subscription {
             group: &self.group,
             received_bytes: tally.received_bytes,
             delivered_bytes: tally.bytes_written,
-            lost_packets: tally.packets_lost(),
+            lost_packets: tally.stats.packets_lost(),
             repaired_packets: tally.stats.packets_mended(),
             kernel_drops: tally.kernel_drops,
         });
@@ -103,7 +103,7 @@ fn totals(tally: &Tally, delivered_bytes: u64) -> Totals {
         delivered_bytes,
         delivered_packets: stats.packets_delivered,
         missed_packets: stats.packets_missed,
-        lost_packets: tally.packets_lost(),
+        lost_packets: stats.packets_lost(),
         repaired_packets: stats.packets_mended(),
         duplicate_packets: stats.packets_duplicate,
         kernel_drops: tally.kernel_drops,

@@ -1,21 +1,21 @@
 //! From the receiver to the output.
 
-use proto::receiver::{Delivered, Ending, Gap, SessionInfo};
+use proto::receiver::{Delivered, Ending, Gap, GapCause, SessionInfo};
 use proto::{Delivery, SeqRange, Timestamp};
 
 use super::Subscription;
-use crate::output::{Finished, Flaw, Sessions, Stopped};
+use crate::output::{Finished, Flaw, OnFull, Sessions, Stopped};
 use crate::record::{Record, Records};
 use crate::summary::Ended;
 
 impl Subscription {
     /// Hands on what is in order.
     ///
-    /// A reliable stream waits in the receive window while the output has no room, and the
-    /// publisher is told by the credit; a timely one goes on, and the oldest of the ring goes.
+    /// While the output has no room, the stream waits in the receive window and the publisher is
+    /// told by the credit; or it goes on, and the oldest of the ring goes.
     pub(super) fn deliver(&mut self, now: Timestamp, records: &Records) {
         for _ in 0..BATCHES_LIMIT {
-            let is_held = !self.is_timely && !self.output.has_room();
+            let is_held = self.on_full() == OnFull::Block && !self.output.has_room();
             if self.is_over || is_held || !self.pull(now, records) {
                 return;
             }
@@ -43,14 +43,19 @@ impl Subscription {
     }
 
     fn push(&mut self, records: &Records) {
-        if !self.is_timely {
+        if self.on_full() == OnFull::Block {
             self.output.push(&mut self.batch);
             return;
         }
-        for loss in self.output.push_over(&mut self.batch) {
-            self.tally.ring_lost = self.tally.ring_lost.saturating_add(loss.0.len());
-            self.miss(loss.0, "ring", records);
+        for lost in self.output.push_over(&mut self.batch) {
+            self.receiver.on_ring_loss(lost.len());
+            self.miss(lost, GapCause::Ring.name(), records);
         }
+    }
+
+    fn on_full(&self) -> OnFull {
+        let default = || self.config.output.default_on_full(self.is_timely);
+        self.config.on_full.unwrap_or_else(default)
     }
 
     fn on_session(&mut self, session: &SessionInfo, records: &Records) {

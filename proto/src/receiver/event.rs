@@ -75,6 +75,8 @@ pub enum GapCause {
     LeftWindow,
     /// Their deadline passed.
     Deadline,
+    /// They came, and the output was too slow to take them; a receiver never says this itself.
+    Ring,
 }
 
 impl GapCause {
@@ -85,6 +87,7 @@ impl GapCause {
             Self::Unanswered => "unanswered",
             Self::LeftWindow => "left_window",
             Self::Deadline => "deadline",
+            Self::Ring => "ring",
         }
     }
 }
@@ -95,6 +98,7 @@ impl fmt::Display for GapCause {
             Self::Unanswered => "asked for, never answered",
             Self::LeftWindow => "no longer kept by the publisher",
             Self::Deadline => "past the deadline",
+            Self::Ring => "the output was too slow",
         })
     }
 }

@@ -199,6 +199,7 @@ impl Receiver {
             GapCause::Unanswered => &mut self.stats.lost_unanswered,
             GapCause::LeftWindow => &mut self.stats.lost_left_window,
             GapCause::Deadline => &mut self.stats.lost_deadline,
+            GapCause::Ring => &mut self.stats.lost_ring,
         };
         for &range in runs {
             session.given_up = session.given_up.saturating_add(range.len());

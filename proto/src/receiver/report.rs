@@ -161,7 +161,7 @@ impl Receiver {
         Losses {
             wire: self.stats.wire_lost,
             kernel: self.stats.kernel_drops,
-            ring: 0,
+            ring: self.stats.lost_ring,
             late: self.stats.lost_deadline,
             unauthentic: 0,
         }

@@ -40,6 +40,8 @@ pub struct ReceiverStats {
     pub lost_left_window: u64,
     /// Packets given up because their deadline passed.
     pub lost_deadline: u64,
+    /// Packets that were handed out and that the output then had no room for.
+    pub lost_ring: u64,
     /// Datagrams of the group lost on the wire: gaps in `number` less the kernel's drops.
     pub wire_lost: u64,
     /// Datagrams that the socket's buffer had no room for.
@@ -67,6 +69,6 @@ impl ReceiverStats {
     #[must_use]
     pub fn packets_lost(&self) -> u64 {
         let lost = self.lost_unanswered.saturating_add(self.lost_left_window);
-        lost.saturating_add(self.lost_deadline)
+        lost.saturating_add(self.lost_deadline).saturating_add(self.lost_ring)
     }
 }
