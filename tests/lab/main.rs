@@ -26,6 +26,7 @@ mod program;
 mod scrape;
 mod stage;
 
+mod behaviour;
 mod demo;
 mod errors;
 mod flap;

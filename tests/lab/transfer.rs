@@ -21,28 +21,30 @@ fn sixteen_that_lose_packets_cost_what_the_worst_of_them_lost() {
 
 /// Sends a file without loss and at each of these percentages. Every run but the first is given the
 /// share of the stream that no repair by count can do without, and 3 % of it for all the rest:
-/// repair of repair, what was asked for twice, NCFs.
+/// repair of repair, what was asked for twice, NCFs. What a busy machine loses besides costs up to
+/// three times as much again.
 ///
 /// The share is E[packets sent until the worst of N has 64 of them] ÷ 64 − 1.
 fn losses_cost(subscribers: usize, mib: u64, shares: [(u32, f64); 3]) {
     let Some(clean) = Run::of(subscribers, mib, 0).transfer(GROUP) else { return };
     assert!((1.0..=1.06).contains(&clean.egress_ratio), "egress {:.4}", clean.egress_ratio);
-    assert_eq!(clean.repair_bytes, 0, "repair without a loss");
-    for subscriber in &clean.subscribers {
-        assert_eq!(subscriber.number("kernel_drops"), 0, "{}", subscriber.name);
-    }
+    assert_eq!(clean.kernel_drops, 0);
+    assert!(clean.repair_bytes == 0 || clean.switch_drops > 0, "repair without a loss");
+    let without_loss = (clean.egress_bytes - clean.repair_bytes) as f64;
     for (percent, share) in shares {
         let Some(run) = Run::of(subscribers, mib, percent).transfer(GROUP) else { return };
-        let more = run.egress_bytes as f64 / clean.egress_bytes as f64 - 1.0;
+        let more = run.egress_bytes as f64 / without_loss - 1.0;
+        let spare = SPARE + 3.0 * run.unplanned;
         println!(
             "{subscribers} that lose {percent} %: {:.1} % more egress than without loss, of which \
-             {:.1} % cannot be saved; {:.2} of the speed",
+             {:.1} % cannot be saved; lost besides: {:.2} %; {:.2} of the speed",
             100.0 * more,
             100.0 * share,
+            100.0 * run.unplanned,
             clean.took / run.took,
         );
         assert!(run.repair_bytes > 0, "no repair at {percent} %");
-        assert!(more <= share + SPARE, "{percent} %: {more:.4} more, not {share} and {SPARE}");
+        assert!(more <= share + spare, "{percent} %: {more:.4} more, not {share} and {spare:.4}");
     }
 }
 
@@ -83,7 +85,11 @@ struct Figures {
     repair_bytes: u64,
     /// Seconds, to the end of the last subscriber.
     took: f64,
-    subscribers: Vec<Ended>,
+    kernel_drops: u64,
+    /// Packets that the kernel had no room for between the hosts: a burst to 16 of them is 700.
+    switch_drops: u64,
+    /// Share of what was to come to the subscribers that such drops took.
+    unplanned: f64,
 }
 
 impl Run {
@@ -108,6 +114,7 @@ impl Run {
             program.wait_for("joined", Duration::from_secs(10));
         }
         let before = stage.host("pub").counters().unwrap();
+        let dropped = backlog_drops();
         let count = self.subscribers.to_string();
         let publisher =
             stage.publisher(&[file.to_str().unwrap(), "--to", endpoint, "--wait-for", &count]);
@@ -124,25 +131,27 @@ impl Run {
         }
         let last = subscribers.iter().map(|subscriber| subscriber.at).max().unwrap();
         let took = last.duration_since(started).as_secs_f64();
-        Some(self.figures(&publisher, subscribers, egress, took))
+        let switch_drops = backlog_drops() - dropped;
+        Some(self.figures(&publisher, &subscribers, (egress, switch_drops), took))
     }
 
     fn figures(
         &self,
         publisher: &Ended,
-        subscribers: Vec<Ended>,
-        egress_bytes: u64,
+        subscribers: &[Ended],
+        (egress_bytes, switch_drops): (u64, u64),
         took: f64,
     ) -> Figures {
         let payload = (self.mib * MIB) as f64;
         let repair_bytes = publisher.number("repair_bytes");
         let egress_ratio = egress_bytes as f64 / payload;
         let busiest = subscribers.iter().map(|it| it.cpu).max().unwrap_or_default();
-        let drops: u64 = subscribers.iter().map(|it| it.number("kernel_drops")).sum();
+        let kernel_drops: u64 = subscribers.iter().map(|it| it.number("kernel_drops")).sum();
+        let copies = publisher.number("egress_datagrams") * self.subscribers as u64;
         println!(
             "{} MiB to {} at {} % loss: {:.1} MB/s each in {took:.1} s; egress {egress_ratio:.4} of \
              the payload, repairs {:.2} % of it; CPU publisher {:.2} s, busiest subscriber {:.2} s; \
-             kernel drops {drops}",
+             kernel drops {kernel_drops}, dropped by the switch {switch_drops}",
             self.mib,
             self.subscribers,
             self.loss_percent,
@@ -151,8 +160,25 @@ impl Run {
             publisher.cpu.as_secs_f64(),
             busiest.as_secs_f64(),
         );
-        Figures { egress_bytes, egress_ratio, repair_bytes, took, subscribers }
+        let unplanned = (kernel_drops + switch_drops) as f64 / copies as f64;
+        Figures {
+            egress_bytes,
+            egress_ratio,
+            repair_bytes,
+            took,
+            kernel_drops,
+            switch_drops,
+            unplanned,
+        }
     }
+}
+
+/// Packets that found the queue of a processor full on their way through the lab
+/// (`/proc/net/softnet_stat`, second column): all networks of the machine share it.
+fn backlog_drops() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    let drops = text.lines().filter_map(|line| line.split_whitespace().nth(1));
+    drops.map(|drops| u64::from_str_radix(drops, 16).unwrap_or_default()).sum()
 }
 
 const GROUP: &str = "udp://239.1.2.3:5000";
