@@ -114,9 +114,11 @@ impl Buffer {
         clamped.then(|| format!("sysctl -w net.core.rmem_max={}", self.wanted.0))
     }
 
-    /// Payload that it holds without loss: a datagram of 1400 bytes is charged with 2304.
+    /// Payload that it holds without loss: a datagram of 1472 bytes is charged with 2304, and up to
+    /// a quarter of the buffer may be charged for what was read already (`forward_threshold` in
+    /// Linux's net/ipv4/udp.c). That leaves 0.48 of it, and what is not data takes some, too.
     pub(crate) fn payload(&self) -> ByteCount {
-        ByteCount(self.granted.0 / 2)
+        ByteCount(self.granted.0 / 16 * 7)
     }
 }
 

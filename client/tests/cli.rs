@@ -266,6 +266,11 @@ fn what_cannot_be_meant_is_wrong_usage() {
         (vec!["receive", "tcp://10.0.0.1:5000"], "not supported in this version"),
         (vec!["receive", "unicast://10.0.0.1:5000"], "not supported in this version"),
         (vec!["receive", &first, "-o", "a", "-o", "b"], "2 outputs for 1 endpoints"),
+        (
+            vec!["receive", &first, "--on-full", "block,drop-oldest"],
+            "2 of --on-full for 1 endpoints: each output has one",
+        ),
+        (vec!["receive", &first, "--on-full", "wait"], "write block or drop-oldest"),
         (vec!["receive", &first, &second], "two endpoints would write to stdout"),
         (vec!["receive", &first, &first, "-o", "a"], "named twice"),
         (vec!["receive", &first, "--json"], "payload cannot go there"),

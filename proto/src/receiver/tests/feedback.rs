@@ -2,6 +2,20 @@ use super::*;
 use crate::wire::{ByeReason, FLAG_REPORT_WANTED, ReportState};
 
 #[test]
+fn what_the_output_had_no_room_for_is_reported_and_nothing_is_called_complete() {
+    let mut bench = Bench::known(|_| {});
+    bench.data(0);
+    bench.data(1);
+    bench.receiver.on_ring_loss(1);
+    bench.end(2);
+    bench.run(millis(10));
+    let report = bench.reports().into_iter().last().unwrap();
+    assert_eq!((report.losses.ring, report.given_up), (1, 1));
+    assert_eq!(report.state, ReportState::Incomplete);
+    assert_eq!(bench.receiver.stats().packets_lost(), 1);
+}
+
+#[test]
 fn it_registers_soon_and_again_ever_more_rarely_until_it_is_answered() {
     let mut bench = Bench::new();
     bench.run(Duration::from_secs(10));
