@@ -545,6 +545,7 @@ local function header(r)
     if kind <= 3 then
         item:add(f["flags.depth_log2"], flags)
     elseif kind == 7 then
+        item:add(f["flags.depth_log2"], flags)
         item:add(f["flags.report_wanted"], flags)
     end
     local epoch = r:number("key_epoch", 1)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 use proto::units::{ByteCount, Ratio, parse_duration};
 
 use crate::demo::{self, Demo};
@@ -46,6 +46,10 @@ struct SimFlags {
     /// Full data packets to send
     #[arg(long, default_value_t = 10_000)]
     packets: u64,
+    /// Of them, those after which counting begins: until then the publisher learns what loss
+    /// there is
+    #[arg(long, value_name = "PACKETS", default_value_t = 0)]
+    warm_up: u64,
     /// Round trip to the farthest receiver
     #[arg(long, value_name = "TIME", default_value = "20ms", value_parser = parse_duration)]
     grtt: std::time::Duration,
@@ -55,6 +59,9 @@ struct SimFlags {
     /// Parity packets ahead of loss for each block, or `auto`
     #[arg(long, default_value = "auto")]
     parity: Ahead,
+    /// How many blocks are interleaved: 1, 2, 4, 8, 16, 32, or `auto`
+    #[arg(long, value_name = "DEPTH", default_value = "auto")]
+    interleave: Interleave,
     /// What is older than this is not wanted any more
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     deadline: Option<std::time::Duration>,
@@ -122,9 +129,11 @@ impl SimFlags {
             burst: self.burst,
             shared_loss: self.shared_loss,
             packets: self.packets,
+            warm_up: self.warm_up,
             grtt: self.grtt,
             rate,
             ahead: self.parity,
+            interleave: self.interleave,
             deadline: self.deadline,
             mute: self.mute,
             seed: self.seed,

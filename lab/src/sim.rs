@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 use proto::sender::SenderStats;
 use proto::wire::Kind;
 use proto::{Bitrate, Delivery};
@@ -29,12 +29,17 @@ pub struct Sim {
     pub shared_loss: bool,
     /// Full data packets to send.
     pub packets: u64,
+    /// Of them, those after which counting begins: until then the publisher learns what loss
+    /// there is.
+    pub warm_up: u64,
     /// Round trip to the farthest receiver.
     pub grtt: Duration,
     /// The stream's rate; `None` is `auto`.
     pub rate: Option<Bitrate>,
     /// Parity ahead of loss.
     pub ahead: Ahead,
+    /// How many blocks are interleaved.
+    pub interleave: Interleave,
     /// What is older than this is not wanted any more.
     pub deadline: Option<Duration>,
     /// Receivers have no return path.
@@ -62,6 +67,8 @@ pub struct Figures {
     pub feedback_ratio: f64,
     /// How large the publisher takes the audience to be.
     pub audience_estimate: f64,
+    /// How many blocks were interleaved when all had been sent.
+    pub interleave_depth: u32,
     /// From first sending to being handed out, beyond the fastest way.
     pub delivery_delay_ms: Delays,
     /// How long the simulation took.
@@ -102,8 +109,10 @@ impl Sim {
         let mut world = World::new(self.plan());
         let payload = world.sender().payload_len() as u64;
         world.publish(usize::try_from(self.packets * payload).unwrap_or(usize::MAX));
+        world.run_to_sent(self.warm_up, LONGEST);
+        let before = Costs::of(&world);
         let audience = world.audience_when_sent(LONGEST);
-        Figures::of(&world, audience, started.elapsed())
+        Figures::of(&world, &before, audience, started.elapsed())
     }
 
     fn plan(&self) -> Plan {
@@ -121,6 +130,7 @@ impl Sim {
             link,
             rate: self.rate,
             ahead: self.ahead,
+            interleave: self.interleave,
             delivery: self.deadline.map_or(Delivery::Reliable, Delivery::Timely),
             mute: self.mute,
             ..Plan::default()
@@ -129,23 +139,20 @@ impl Sim {
 }
 
 impl Figures {
-    fn of(world: &World, audience_estimate: f64, wall: Duration) -> Self {
-        let stats = world.sender().stats();
-        let data = wire_bytes(stats, Kind::Data).max(1) as f64;
-        let all: u64 = Kind::ALL.into_iter().map(|kind| wire_bytes(stats, kind)).sum();
-        let repair = wire_bytes(stats, Kind::Repair) + wire_bytes(stats, Kind::Parity);
-        let naks = stats.received.get(Kind::Nak).datagrams;
-        let tally = world.tally();
+    fn of(world: &World, before: &Costs, audience_estimate: f64, wall: Duration) -> Self {
+        let costs = Costs::of(world).since(before);
+        let data = costs.data.max(1) as f64;
         Self {
             receivers: world.listeners().len(),
             complete: world.complete(),
-            publisher_bytes_ratio: all as f64 / data,
-            repair_ratio: repair as f64 / data,
-            naks,
-            naks_per_loss: naks as f64 / tally.lost_packets().max(1) as f64,
-            feedback_ratio: tally.feedback_bytes() as f64 / all.max(1) as f64,
+            publisher_bytes_ratio: costs.all as f64 / data,
+            repair_ratio: costs.repair as f64 / data,
+            naks: costs.naks,
+            naks_per_loss: costs.naks as f64 / costs.lost.max(1) as f64,
+            feedback_ratio: costs.feedback as f64 / costs.all.max(1) as f64,
             audience_estimate,
-            delivery_delay_ms: Delays::of(world),
+            interleave_depth: world.sender().interleave_depth(),
+            delivery_delay_ms: Delays::of(world, &before.delivered),
             wall_seconds: wall.as_secs_f64(),
         }
     }
@@ -164,6 +171,7 @@ impl Figures {
             ("NAKs for a packet that somebody lost", format!("{:.2}", self.naks_per_loss)),
             ("feedback, of what was sent", percent(self.feedback_ratio)),
             ("audience, as the publisher takes it", format!("{:.0}", self.audience_estimate)),
+            ("blocks interleaved", self.interleave_depth.to_string()),
             ("delay, half of all packets", format!("{:.1} ms", delays.p50)),
             ("delay, 99 of 100 packets", format!("{:.1} ms", delays.p99)),
             ("delay, the longest", format!("{:.1} ms", delays.max)),
@@ -175,9 +183,54 @@ impl Figures {
     }
 }
 
-impl Delays {
+/// What a stream has cost so far.
+#[derive(Clone, Debug)]
+struct Costs {
+    /// Bytes of first transmissions, of repair and parity, of everything.
+    data: u64,
+    repair: u64,
+    all: u64,
+    naks: u64,
+    /// Bytes of feedback.
+    feedback: u64,
+    /// Data packets that somebody lost.
+    lost: u64,
+    /// Packets handed out, by listener.
+    delivered: Vec<usize>,
+}
+
+impl Costs {
     fn of(world: &World) -> Self {
-        let delays = world.listeners().iter().flat_map(|listener| listener.delays());
+        let stats = world.sender().stats();
+        Self {
+            data: wire_bytes(stats, Kind::Data),
+            repair: wire_bytes(stats, Kind::Repair) + wire_bytes(stats, Kind::Parity),
+            all: Kind::ALL.into_iter().map(|kind| wire_bytes(stats, kind)).sum(),
+            naks: stats.received.get(Kind::Nak).datagrams,
+            feedback: world.tally().feedback_bytes(),
+            lost: world.tally().lost_packets(),
+            delivered: world.listeners().iter().map(|one| one.delays().len()).collect(),
+        }
+    }
+
+    fn since(self, before: &Self) -> Self {
+        Self {
+            data: self.data - before.data,
+            repair: self.repair - before.repair,
+            all: self.all - before.all,
+            naks: self.naks - before.naks,
+            feedback: self.feedback - before.feedback,
+            lost: self.lost - before.lost,
+            ..self
+        }
+    }
+}
+
+impl Delays {
+    /// Of all that was handed out after the first packets of each listener.
+    fn of(world: &World, skipped: &[usize]) -> Self {
+        let delays = world.listeners().iter().zip(skipped);
+        let delays = delays.flat_map(|(one, skipped)| one.delays().iter().skip(*skipped));
         let mut delays: Vec<Duration> = delays.copied().collect();
         delays.sort_unstable();
         let at = |share: f64| {

@@ -195,6 +195,12 @@ impl World {
         audience
     }
 
+    /// Goes on until so many packets were sent for the first time.
+    pub fn run_to_sent(&mut self, packets: u64, limit: Duration) {
+        let end = self.now.after(limit);
+        self.run_until(end, |world| world.sender.stats().packets_sent >= packets);
+    }
+
     /// Goes on for `time`.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now.after(time);

@@ -53,6 +53,46 @@ impl std::str::FromStr for Ahead {
     }
 }
 
+/// How many blocks are interleaved, so that a burst of loss takes little of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interleave {
+    /// As many as the reported bursts of loss ask for.
+    #[default]
+    Auto,
+    /// 2 to this power, 0 to 5.
+    Fixed(u8),
+}
+
+impl Interleave {
+    /// log2 of the depth before anything was reported.
+    pub(crate) fn at_first(self) -> u8 {
+        match self {
+            Self::Auto => 0,
+            Self::Fixed(depth_log2) => depth_log2.min(MAX_DEPTH_LOG2),
+        }
+    }
+}
+
+/// Why an interleaving depth was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no interleaving depth: write auto, 1, 2, 4, 8, 16 or 32")]
+pub struct InterleaveError(String);
+
+impl std::str::FromStr for Interleave {
+    type Err = InterleaveError;
+
+    fn from_str(text: &str) -> Result<Self, InterleaveError> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let depth_log2 = (0..=MAX_DEPTH_LOG2).find(|log2| text == (1_u32 << log2).to_string());
+        depth_log2.map(Self::Fixed).ok_or_else(|| InterleaveError(text.to_owned()))
+    }
+}
+
+/// 32 blocks of 64 full packets are 3 MB: deeper ones would take longer than anybody waits.
+pub(crate) const MAX_DEPTH_LOG2: u8 = 5;
+
 /// A whole number of hundredths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent(pub u8);
@@ -89,6 +129,8 @@ pub struct SenderConfig {
     pub k: u8,
     /// Parity that is sent before anyone asks.
     pub ahead: Ahead,
+    /// How many blocks are interleaved.
+    pub interleave: Interleave,
     /// `None`: as fast as the slowest kept subscriber takes it.
     pub rate: Option<Bitrate>,
     /// No burst takes longer than this on a wire of the stream's rate.

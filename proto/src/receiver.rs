@@ -13,7 +13,7 @@
 //! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
 //! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
-//! | what the sender is told | `receiver/report.rs`, `receiver/enrol.rs` |
+//! | what the sender is told | `receiver/report.rs`, `receiver/bursts.rs`, `receiver/enrol.rs` |
 //! | whether this one is to speak at all | `receiver/lots.rs` |
 //! | the sender's clock | `receiver/clock.rs` |
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
@@ -21,6 +21,7 @@
 mod adopt;
 mod arrival;
 mod blocks;
+mod bursts;
 mod catch_up;
 mod clock;
 mod delivery;
@@ -124,6 +125,8 @@ pub struct Receiver {
     stats: ReceiverStats,
     /// Wire losses of the sessions before this one.
     lost_before: u64,
+    /// Bursts of loss in the sessions before this one.
+    bursts_before: [u32; 5],
 }
 
 impl Receiver {
@@ -146,6 +149,7 @@ impl Receiver {
             events: VecDeque::new(),
             stats: ReceiverStats::default(),
             lost_before: 0,
+            bursts_before: [0; 5],
             config,
         }
     }

@@ -14,6 +14,7 @@
 //! | what subscribers say | `sender/feedback.rs` |
 //! | NAKs in, repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count |
 //! | parity ahead of loss | `sender/ahead.rs` |
+//! | how many blocks are interleaved | `sender/interleave.rs` |
 //! | late joiners | `sender/catch_up.rs` |
 //! | who listens, and how they fare | `sender/audience.rs` |
 //! | how many they are, and who of them speaks | `sender/census.rs` |
@@ -28,6 +29,7 @@ mod census;
 mod event;
 mod feedback;
 mod heartbeat;
+mod interleave;
 mod pacer;
 mod packetizer;
 mod parity;
@@ -56,6 +58,7 @@ use crate::wire::{self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_L
 use crate::{SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
 use census::Census;
 use heartbeat::Heartbeat;
+use interleave::Interleaving;
 use pacer::Pacer;
 use packetizer::Packetizer;
 use parity::Parity;
@@ -120,6 +123,9 @@ pub struct Sender {
     parity: Parity,
     /// The first packet whose block was given no parity ahead yet.
     ahead_from: Seq,
+    /// The loss that parity ahead is meant for, and when it was looked up.
+    ahead_loss: (Timestamp, f64),
+    interleaving: Interleaving,
     audience: Audience,
     census: Census,
     /// When a NAK was last taken.
@@ -163,13 +169,15 @@ impl Sender {
         Ok(Self {
             coded_len: u16::try_from(coded_len).unwrap_or(u16::MAX),
             packetizer: Packetizer::new(coded_len - CODED_PREFIX_LEN, config.mode),
-            window: Window::new(config.k),
+            window: Window::new(config.k, config.interleave.at_first()),
             pacer: Pacer::new(config.rate, config.burst),
             heartbeat: Heartbeat::new(config.heartbeat, now),
             announce_due: now,
             repair: Repair::default(),
             parity: Parity::default(),
             ahead_from: ahead::START,
+            ahead_loss: (Timestamp::ZERO, 0.0),
+            interleaving: Interleaving::new(config.interleave, now),
             audience: Audience::default(),
             census: Census::new(config.rate.map(|rate| rate.0), now),
             asked_at: now,
@@ -252,10 +260,10 @@ impl Sender {
 
     /// Does what has become due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        if self.window.open_since().is_some_and(|since| now.since(since) >= BLOCK_BUDGET) {
+        if self.block_due().is_some_and(|due| due <= now) {
             self.window.close_block();
         }
-        self.send_ahead();
+        self.send_ahead(now);
         self.make_room(now);
         for (subscriber, name) in self.audience.mark_silent(self.silent_after(), now) {
             self.stats.leaves += 1;
@@ -271,11 +279,10 @@ impl Sender {
             return None;
         }
         let control = (!self.control.is_empty()).then_some((Timestamp::ZERO, Timer::Control));
-        let block = self.window.open_since();
         let others = [
             Some((self.announce_due, Timer::Announce)),
             self.heartbeat_due().map(|due| (due, Timer::Heartbeat)),
-            block.map(|since| (since.after(BLOCK_BUDGET), Timer::Block)),
+            self.block_due().map(|due| (due, Timer::Block)),
             self.phase.due(),
         ];
         others.into_iter().chain([control, self.burst_due()]).flatten().min()
@@ -320,6 +327,12 @@ impl Sender {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.phase.is_ending() || self.phase.is_finished()
+    }
+
+    /// How many blocks are interleaved.
+    #[must_use]
+    pub fn interleave_depth(&self) -> u32 {
+        self.interleaving.depth()
     }
 
     /// How large the audience is taken to be.
@@ -379,9 +392,6 @@ const MAX_UNSENT: u64 = 4 << 20;
 /// NORM starts with 0.25 s for the Internet; a segment is a hundred times nearer, and the first
 /// report corrects it.
 const INITIAL_GRTT: Duration = Duration::from_millis(10);
-
-/// A block that stays open longer is closed short: whoever waits for its end waits no longer.
-const BLOCK_BUDGET: Duration = Duration::from_millis(20);
 
 /// Who says nothing for this long is no longer waited for.
 const SILENT_AFTER: Duration = Duration::from_secs(2);

@@ -41,7 +41,7 @@ pub use feedback::{
     Range, Register, Report, ReportState,
 };
 pub use header::{
-    CODED_HEADER_LEN, FLAG_REPORT_WANTED, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN,
+    CODED_HEADER_LEN, DEPTH_MASK, FLAG_REPORT_WANTED, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN,
     UNICAST_NUMBERS, VERSION,
 };
 pub use list::{List, ListFull, Name, NameError};

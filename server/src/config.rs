@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use host::http::HttpAddress;
 use host::interface::Interface;
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 use proto::endpoint::same_ethernet_mac;
 use proto::units::SizeOrDuration;
 use proto::wire::{Name, StreamMode};
@@ -58,6 +58,8 @@ pub struct StreamConfig {
     pub k: u8,
     /// Parity that is sent before anyone asks.
     pub ahead: Ahead,
+    /// How many blocks are interleaved.
+    pub interleave: Interleave,
     /// `None`: as fast as the slowest kept subscriber takes it.
     pub rate: Option<Bitrate>,
     /// No burst takes longer than this at the stream's rate.
@@ -124,6 +126,7 @@ impl StreamConfig {
             overhead_len,
             k: block(flags.block)?,
             ahead: flags.parity.unwrap_or_default(),
+            interleave: flags.interleave.unwrap_or_default(),
             rate,
             burst: flags.burst.unwrap_or(DEFAULT_BURST),
             retain,

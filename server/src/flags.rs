@@ -15,7 +15,7 @@ use clap::builder::FalseyValueParser;
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use proto::ByteCount;
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 use proto::units::{SizeOrDuration, parse_duration};
 use proto::wire::Name;
 use serde::Deserialize;
@@ -143,6 +143,12 @@ pub struct StreamFlags {
     #[arg(long, value_name = "N|auto", env = "ONECAST_PARITY")]
     #[serde(deserialize_with = "text::option")]
     pub parity: Option<Ahead>,
+
+    /// Blocks that are interleaved, 1, 2, 4, 8, 16 or 32; `auto`: as the reported bursts of loss
+    /// need [default: auto]
+    #[arg(long, value_name = "DEPTH|auto", env = "ONECAST_INTERLEAVE")]
+    #[serde(deserialize_with = "text::option")]
+    pub interleave: Option<Interleave>,
 }
 
 /// How the program behaves.
@@ -193,6 +199,7 @@ impl StreamFlags {
             burst: self.burst.or(below.burst),
             block: self.block.or(below.block),
             parity: self.parity.or(below.parity),
+            interleave: self.interleave.or(below.interleave),
         }
     }
 }

@@ -38,6 +38,7 @@ fn add(stream: &StreamSnapshot, samples: &mut Samples) {
     }
     samples.add("grtt_seconds", &[name], stream.grtt.as_secs_f64());
     samples.count("window_packets", &[name], stream.window_packets);
+    samples.count("interleave_depth", &[name], u64::from(stream.interleave_depth));
     let stats = &stream.stats;
     samples.count("unicast_equivalent_bytes_total", &[name], stats.unicast_equivalent_bytes);
     samples.count("joins_total", &[name], stats.joins);
@@ -129,6 +130,7 @@ const DEFINITIONS: &[Definition] = &[
     counter("datagrams_discarded_total", REASON, "Datagrams received that were of no use."),
     gauge("grtt_seconds", STREAM, "Group round-trip time."),
     gauge("window_packets", STREAM, "Packets that can be repaired."),
+    gauge("interleave_depth", STREAM, "Blocks that are interleaved."),
     counter("input_bytes_total", STREAM, "Payload read from the input."),
     counter("input_datagrams_total", STREAM, "Datagrams received from an encoder."),
     counter(

@@ -39,6 +39,8 @@ pub struct StreamSnapshot {
     pub grtt: Duration,
     /// Packets that can be repaired.
     pub window_packets: u64,
+    /// Blocks that are interleaved.
+    pub interleave_depth: u32,
     /// The wait for the first subscriber is over.
     pub is_started: bool,
     /// Everything that will be sent was sent.

@@ -8,25 +8,27 @@ use std::time::Duration;
 
 use lab::sim::{Figures, Sim};
 use proto::Bitrate;
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 
-fn thousand(loss: f64, packets: u64) -> Sim {
+pub(crate) fn thousand(loss: f64, packets: u64) -> Sim {
     Sim {
         receivers: 1_000,
         loss,
         burst: 1.0,
         shared_loss: false,
         packets,
+        warm_up: 0,
         grtt: Duration::from_millis(20),
         rate: Some(Bitrate(100_000_000)),
         ahead: Ahead::default(),
+        interleave: Interleave::default(),
         deadline: None,
         mute: false,
         seed: 1,
     }
 }
 
-fn all_complete(sim: &Sim) -> Figures {
+pub(crate) fn all_complete(sim: &Sim) -> Figures {
     let figures = sim.run();
     assert_eq!(figures.complete, figures.receivers, "{figures:?}");
     figures

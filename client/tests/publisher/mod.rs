@@ -92,6 +92,7 @@ impl Session {
             overhead_len: 42,
             k: 32,
             ahead: proto::config::Ahead::default(),
+            interleave: proto::config::Interleave::default(),
             rate: Some(self.rate),
             burst: Duration::from_micros(450),
             retain: ByteCount(64 * 1024 * 1024),

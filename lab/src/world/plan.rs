@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 use proto::wire::StreamMode;
 use proto::{
     Bitrate, ByteCount, Delivery, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
@@ -31,6 +31,8 @@ pub struct Plan {
     pub socket_buffer: ByteCount,
     /// Parity that is sent before anyone asks.
     pub ahead: Ahead,
+    /// How many blocks are interleaved.
+    pub interleave: Interleave,
     /// Receivers have no return path.
     pub mute: bool,
     /// How long End is repeated for those who are not getting on.
@@ -48,6 +50,7 @@ impl Default for Plan {
             retain: ByteCount(64 << 20),
             socket_buffer: ByteCount(8 << 20),
             ahead: Ahead::default(),
+            interleave: Interleave::default(),
             mute: false,
             finish_timeout: Duration::from_secs(10),
         }
@@ -81,6 +84,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         overhead_len: super::OVERHEAD,
         k: 64,
         ahead: plan.ahead,
+        interleave: plan.interleave,
         rate: plan.rate,
         burst: Duration::from_micros(500),
         retain: plan.retain,

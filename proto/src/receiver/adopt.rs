@@ -65,6 +65,7 @@ impl Receiver {
         self.drain_in_order();
         let Some(old) = self.session.take() else { return };
         self.lost_before = self.lost_before.saturating_add(old.numbers.lost());
+        self.bursts_before = old.numbers.bursts(self.bursts_before);
         self.stats.packets_abandoned += old.window.held();
     }
 }

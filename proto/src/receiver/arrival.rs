@@ -7,8 +7,8 @@ use super::session::Session;
 use super::window::Placed;
 use super::{Event, Receiver, Via};
 use crate::wire::{
-    Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, Discard, End,
-    Heartbeat, Kind, Packet,
+    Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, DEPTH_MASK, Discard,
+    End, Heartbeat, Kind, Packet,
 };
 use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
 
@@ -182,7 +182,10 @@ impl Receiver {
                 self.events.push_back(Event::MtuSuspected { datagram_len });
             }
         }
+        self.learn_last(heartbeat, packet.header.flags & DEPTH_MASK);
         self.on_extent(heartbeat.trail, heartbeat.lead, due, now);
+        // Nothing is sent: what waits for the end of its block waits no longer.
+        self.hurry(heartbeat.lead, now);
         if packet.header.flags & crate::wire::FLAG_REPORT_WANTED != 0 {
             self.on_report_wanted(now);
         }
@@ -198,6 +201,7 @@ impl Receiver {
         self.on_report_wanted(now);
         self.speak_up_at_the_end(now);
         self.on_extent(Seq::ZERO, end.lead, due, now);
+        self.hurry(end.lead, now);
         Ok(())
     }
 

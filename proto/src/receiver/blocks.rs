@@ -33,9 +33,19 @@ impl Block {
         &self.parity
     }
 
+    /// How far the blocks that it is interleaved with may begin before it.
+    pub(super) fn reach(&self) -> u64 {
+        (1 << self.depth_log2) - 1
+    }
+
     fn has(&self, start: Seq, seq: Seq) -> bool {
-        let step = 1_u64 << self.depth_log2;
-        seq >= start && seq < self.end(start) && seq.since(start).is_multiple_of(step)
+        seq >= start && self.has_in(start, SeqRange::new(seq, seq.next()))
+    }
+
+    /// Whether it has a packet in `range`.
+    fn has_in(&self, start: Seq, range: SeqRange) -> bool {
+        let rounds = range.first.since(start).div_ceil(1 << self.depth_log2);
+        start.plus(rounds << self.depth_log2) < range.end.min(self.end(start))
     }
 }
 
@@ -101,11 +111,33 @@ impl Blocks {
         near.map(|(start, block)| (*start, block)).find(|(start, block)| block.has(*start, seq))
     }
 
+    /// Where the blocks begin, or may, that something is known of and `seq` lies among: what is
+    /// before that helps no block that `seq` may be of.
+    pub(super) fn oldest_around(&self, seq: Seq) -> Option<Seq> {
+        let (start, block) = match self.containing(seq) {
+            Some(found) => found,
+            None => {
+                let near = self.by_start.range(..=seq).rev().take(MAX_DEPTH);
+                let mut near = near.filter(|(start, block)| block.end(**start) > seq);
+                near.next().map(|(start, block)| (*start, block))?
+            }
+        };
+        Some(start.minus(block.reach()))
+    }
+
+    /// Where the blocks begin that the one at `start` is interleaved with, as far as it is known.
+    pub(super) fn first_beside(&self, start: Seq) -> Seq {
+        let Some(block) = self.by_start.get(&start) else { return start };
+        let near = self.by_start.range(start.minus(block.reach())..=start);
+        let mut beside = near.filter(|(_, other)| other.depth_log2 == block.depth_log2);
+        beside.next().map_or(start, |(first, _)| *first)
+    }
+
     /// The blocks whose number of packets is known and that have a packet in `range`.
     pub(super) fn closed_in(&self, range: SeqRange) -> Vec<Seq> {
         let earliest = range.first.minus(u64::from(MAX_K) * MAX_DEPTH as u64);
         let near = self.by_start.range(earliest..range.end);
-        let touched = near.filter(|(start, block)| block.k > 0 && block.end(**start) > range.first);
+        let touched = near.filter(|(start, block)| block.k > 0 && block.has_in(**start, range));
         touched.map(|(start, _)| *start).collect()
     }
 
@@ -122,7 +154,7 @@ impl Blocks {
 }
 
 /// The most data packets that a block has.
-const MAX_K: u8 = 128;
+pub(super) const MAX_K: u8 = 128;
 
 /// The most blocks that are interleaved.
 const MAX_DEPTH: usize = 128;

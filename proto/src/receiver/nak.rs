@@ -29,7 +29,7 @@ impl Receiver {
         let passed = session.passed(range);
         let (over, open) = match self.config.mute {
             true => (MUTE_WAIT, MUTE_WAIT),
-            false => (Duration::ZERO, session.block_wait()),
+            false => (Duration::ZERO, session.block_wait(range.end)),
         };
         for run in runs {
             // What a block that is over lacks can be counted; of the one that began, the rest is
@@ -97,13 +97,22 @@ impl Receiver {
 
     fn send_nak(&mut self, mut ranges: Vec<SeqRange>) {
         ranges.sort_unstable();
-        let needs = self.needs(&ranges);
-        self.stats.naks_sent += 1;
-        self.say(Body::Nak(Nak {
-            subscriber: self.config.subscriber,
-            ranges: List::truncated(ranges.into_iter().map(Range::from_seqs)),
-            needs: List::truncated(needs),
-        }));
+        ranges.dedup_by(|next, last| {
+            let follows = last.end == next.first;
+            if follows {
+                last.end = next.end;
+            }
+            follows
+        });
+        for ranges in ranges.chunks(RANGES) {
+            let needs = self.needs(ranges);
+            self.stats.naks_sent += 1;
+            self.say(Body::Nak(Nak {
+                subscriber: self.config.subscriber,
+                ranges: List::truncated(ranges.iter().copied().map(Range::from_seqs)),
+                needs: List::truncated(needs),
+            }));
+        }
     }
 
     /// When to ask again after having asked `tries` times: the first time as soon as an answer
@@ -240,9 +249,15 @@ impl Session {
         let ranges: Vec<SeqRange> = due.iter().map(|(range, _)| *range).collect();
         for range in ranges {
             for start in self.blocks.closed_in(range) {
-                let end = self.blocks.get(start).map_or(start, |block| block.end(start));
-                if due.len() < RANGES {
-                    due.extend(self.gaps.take_in(SeqRange::new(start, end)));
+                let Some(block) = self.blocks.get(start) else { continue };
+                if block.reach() == 0 {
+                    if due.len() < RANGES {
+                        due.extend(self.gaps.take_in(SeqRange::new(start, block.end(start))));
+                    }
+                    continue;
+                }
+                for seq in block.seqs(start) {
+                    due.extend(self.gaps.take_in(SeqRange::new(seq, seq.next())));
                 }
             }
         }
@@ -255,18 +270,23 @@ impl Session {
         if self.frontier <= range.end {
             return range.end;
         }
-        self.blocks.containing(range.end).map_or(range.first, |(start, _)| start)
+        let block = self.blocks.containing(range.end);
+        block.map_or(range.first, |(start, block)| start.minus(block.reach()))
     }
 
     /// How long to wait for the end of a block, so that all it lacks is asked for at once. Alone
     /// there is nobody to share parity with, and nothing to wait for.
-    fn block_wait(&self) -> Duration {
+    fn block_wait(&self, seq: Seq) -> Duration {
         if self.group_size.audience() < 1.5 {
             return Duration::ZERO;
         }
-        match self.delivery {
-            Delivery::Reliable => BLOCK_WAIT,
-            Delivery::Timely(deadline) => BLOCK_WAIT.min(deadline / 8),
+        let is_interleaved =
+            self.blocks.containing(seq).is_some_and(|(_, block)| block.reach() > 0);
+        match (self.delivery, is_interleaved) {
+            (Delivery::Reliable, false) => BLOCK_WAIT,
+            (Delivery::Reliable, true) => INTERLEAVED_WAIT,
+            (Delivery::Timely(deadline), false) => BLOCK_WAIT.min(deadline / 8),
+            (Delivery::Timely(deadline), true) => INTERLEAVED_WAIT.min(deadline / 4),
         }
     }
 }
@@ -282,6 +302,9 @@ const MUTE_WAIT: Duration = Duration::from_millis(500);
 
 /// A sender closes a block that stays open after this.
 const BLOCK_WAIT: Duration = Duration::from_millis(20);
+
+/// Blocks that are interleaved take no longer than this together.
+const INTERLEAVED_WAIT: Duration = Duration::from_millis(250);
 
 /// Below this a busy sender has not had its turn yet.
 const SHORTEST_RETRY: Duration = Duration::from_millis(5);

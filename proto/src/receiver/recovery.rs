@@ -3,23 +3,53 @@
 use bytes::Bytes;
 
 use super::Receiver;
+use super::blocks::MAX_K;
 use super::nak::REORDER_ALLOWANCE;
 use super::session::Session;
 use super::window::Placed;
 use crate::fec;
-use crate::wire::{CODED_PREFIX_LEN, Coded, CodedPrefix, Discard, Need};
+use crate::wire::{CODED_PREFIX_LEN, Coded, CodedPrefix, Discard, Heartbeat, Need};
 use crate::{Seq, SeqRange, Timestamp};
 
 impl Receiver {
-    /// A packet told of its block. What the block before it lacks need not wait any longer.
+    /// A packet told of its block. What the blocks before it lack need not wait any longer.
     pub(super) fn learn_block(&mut self, coded: &Coded, now: Timestamp) {
         let Some(session) = &mut self.session else { return };
         let start = coded.block_start(session.frontier.max(session.window.next()));
-        if !session.blocks.learn(start, coded.k, coded.depth_log2) {
+        let is_news = session.blocks.learn(start, coded.k, coded.depth_log2);
+        if is_news {
+            // Of blocks that begin together the first may be lost: what is missing just before
+            // this one may be theirs.
+            self.hurry(start.minus((1 << coded.depth_log2) - 1), now);
+        } else if coded.index == 1 && coded.depth_log2 > 0 {
+            let first = session.blocks.first_beside(start);
+            self.hurry(first, now);
+        }
+        if is_news {
+            self.forget_blocks();
+        }
+    }
+
+    /// A heartbeat tells of the blocks that were closed last: of those that no packet came of,
+    /// how many packets they have.
+    pub(super) fn learn_last(&mut self, heartbeat: &Heartbeat, depth_log2: u8) {
+        let Some(session) = &mut self.session else { return };
+        let Heartbeat { last_block: first, last_k: k, lead, .. } = *heartbeat;
+        let depth = 1 << depth_log2;
+        let packets = u64::from(k) << depth_log2;
+        if k > MAX_K || lead <= first || first.plus(packets) <= session.window.next() {
             return;
         }
-        self.hurry(start, now);
-        self.forget_blocks();
+        let packets = packets.min(lead.since(first));
+        for lane in 0..depth.min(packets) {
+            // What follows may have begun before the last round of these was full.
+            let is_sure = lane == 0 || first.plus(packets) == lead;
+            let k = u8::try_from((packets - lane).div_ceil(depth)).unwrap_or(MAX_K);
+            let start = first.plus(lane);
+            if is_sure && session.blocks.get(start).is_none_or(|block| block.k == 0) {
+                session.blocks.learn(start, k, depth_log2);
+            }
+        }
     }
 
     /// A parity packet came.
@@ -107,9 +137,10 @@ impl Receiver {
         }
     }
 
-    /// Another block has begun: what is missing before it is known, and may be asked for.
-    fn hurry(&mut self, start: Seq, now: Timestamp) {
-        let Some(session) = &mut self.session else { return };
+    /// Another block has begun: what is missing before it is known, and may be asked for. Who
+    /// cannot ask waits for what others ask for.
+    pub(super) fn hurry(&mut self, start: Seq, now: Timestamp) {
+        let Some(session) = self.session.as_mut().filter(|_| !self.config.mute) else { return };
         session.gaps.ask_from(start, now.after(REORDER_ALLOWANCE));
     }
 
@@ -118,10 +149,7 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         let next = session.window.next();
         let first = session.gaps.first().unwrap_or(session.frontier).min(next);
-        let keep = session
-            .blocks
-            .containing(first)
-            .map_or(first, |(start, block)| start.minus((1 << block.depth_log2) - 1));
+        let keep = session.blocks.oldest_around(first).unwrap_or(first);
         session.window.forget(keep);
         session.blocks.forget(keep);
     }
@@ -150,8 +178,10 @@ impl Receiver {
         if missing > usize::from(need.count) {
             return;
         }
-        let range = SeqRange::new(need.block, block.end(need.block));
-        self.stats.naks_suppressed += session.gaps.hold_back(range, until);
+        for seq in block.seqs(need.block) {
+            let range = SeqRange::new(seq, seq.next());
+            self.stats.naks_suppressed += session.gaps.hold_back(range, until);
+        }
     }
 }
 

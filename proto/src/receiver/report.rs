@@ -143,7 +143,7 @@ impl Receiver {
             recovered: self.stats.packets_recovered,
             given_up: session.given_up,
             losses: self.losses(),
-            bursts: [0; 5],
+            bursts: session.numbers.bursts(self.bursts_before),
             ce: 0,
             jitter_us: micros(session.clock.jitter()),
             echo,

@@ -1,9 +1,11 @@
 //! The session that is followed: adopted only by an announce, pinned to its source.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::blocks::Blocks;
+use super::bursts::Bursts;
 use super::clock::SenderClock;
 use super::event::SessionInfo;
 use super::gaps::Gaps;
@@ -194,11 +196,12 @@ pub(super) struct Numbers {
     received: u64,
     /// One bit for each of the last [`RECENT`] numbers that came, at its remainder.
     recent: [u64; WORDS],
+    bursts: Bursts,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { first: None, highest: 0, received: 0, recent: [0; WORDS] }
+        Self { first: None, highest: 0, received: 0, recent: [0; WORDS], bursts: Bursts::default() }
     }
 }
 
@@ -223,17 +226,37 @@ impl Numbers {
         (self.highest - first + 1).saturating_sub(self.received)
     }
 
+    /// Runs of datagrams that did not come, of this session after those `before` it.
+    pub(super) fn bursts(&self, before: [u32; 5]) -> [u32; 5] {
+        self.bursts.after(before)
+    }
+
     /// Makes the places free that the numbers up to `number` will take.
     fn forget_before(&mut self, number: u64) {
         if number - self.highest >= RECENT {
+            let settled = self.highest.saturating_sub(SETTLED);
+            self.settle(settled + 1..=self.highest);
+            self.bursts.on_lost(number - self.highest - SETTLED - 1);
             self.recent = [0; WORDS];
             return;
         }
         for passed in self.highest + 1..=number {
+            if let Some(settled) = passed.checked_sub(SETTLED + 1) {
+                self.settle(settled..=settled);
+            }
             let (word, bit) = place(passed);
             if let Some(word) = self.recent.get_mut(word) {
                 *word &= !bit;
             }
+        }
+    }
+
+    /// Whoever has not come of these by now is lost.
+    fn settle(&mut self, numbers: RangeInclusive<u64>) {
+        for number in numbers.filter(|number| self.first.is_some_and(|first| *number >= first)) {
+            let (word, bit) = place(number);
+            let came = self.recent.get(word).is_some_and(|word| word & bit != 0);
+            self.bursts.on_settled(came);
         }
     }
 
@@ -254,6 +277,8 @@ fn place(number: u64) -> (usize, u64) {
 
 /// A datagram that is overtaken by this many others is not counted when it comes.
 const RECENT: u64 = 1_024;
+/// A datagram that this many others have overtaken is taken as lost when bursts are measured.
+const SETTLED: u64 = 128;
 const WORDS: usize = 16;
 
 /// What a place of the window costs beside the packet, in bytes.
@@ -273,6 +298,23 @@ mod tests {
             numbers.on_datagram(number);
         }
         assert_eq!(numbers.lost(), 5_002 - 6);
+    }
+
+    #[test]
+    fn runs_of_lost_datagrams_are_counted_once_nothing_of_them_can_come_any_more() {
+        let mut numbers = Numbers::default();
+        let lost = [7..=7, 20..=21, 30..=33, 50..=57, 100..=108];
+        for number in (5..=400).filter(|number| !lost.iter().any(|run| run.contains(number))) {
+            numbers.on_datagram(number);
+            if number == 90 {
+                numbers.on_datagram(31);
+            }
+        }
+        assert_eq!(numbers.bursts([0; 5]), [2, 2, 0, 1, 1], "31 came late: 1 and 2 are lost of 4");
+        numbers.on_datagram(9_000);
+        assert_eq!(numbers.bursts([1; 5]), [3, 3, 1, 2, 2], "that run is not over");
+        (9_001..9_200).for_each(|number| numbers.on_datagram(number));
+        assert_eq!(numbers.bursts([0; 5]), [2, 2, 0, 1, 2]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | which session is followed | `tests/adopt.rs` |
 //! | order, duplicates, messages, the end | `tests/deliver.rs` |
 //! | gaps, NAKs, confirmations, refusals | `tests/ask.rs` |
+//! | several blocks at once | `tests/interleave.rs` |
 //! | streams with a deadline | `tests/timely.rs` |
 //! | late joiners, catch-up, the window | `tests/late.rs` |
 //! | being known, reports, counters | `tests/feedback.rs` |
@@ -15,6 +16,7 @@ mod ask;
 mod deliver;
 mod feedback;
 mod hostile;
+mod interleave;
 mod late;
 mod timely;
 

@@ -1,39 +1,62 @@
 //! Parity ahead of loss: how much of it, and for which blocks.
 
+use std::time::Duration;
+
 use super::Sender;
-use crate::Seq;
 use crate::config::{Ahead, Delivery};
+use crate::{Seq, SeqRange, Timestamp};
 
 impl Sender {
-    /// Makes parity for the blocks that are closed and sent, and were given none yet.
-    pub(super) fn send_ahead(&mut self) {
+    /// Makes parity for the blocks that are closed and sent, and were given none yet: for all
+    /// that are interleaved together once the last of them was sent.
+    pub(super) fn send_ahead(&mut self, now: Timestamp) {
         let lead = self.window.lead();
         self.ahead_from = self.ahead_from.max(self.window.trail());
-        while let Some(slot) = self.window.get(self.ahead_from) {
-            let (block, k) = (slot.block, slot.k);
-            let end = block.plus(u64::from(k));
-            if k == 0 || end > lead {
+        while let Some(superblock) = self.window.superblock(self.ahead_from) {
+            if superblock.end > lead || superblock.is_empty() {
                 return;
             }
-            let parity = self.parity_ahead(k);
-            if parity > 0 && block == self.ahead_from {
-                self.parity.make(block, parity, &self.window);
+            if superblock.first == self.ahead_from {
+                self.send_ahead_of(superblock, now);
             }
-            self.ahead_from = end;
+            self.ahead_from = superblock.end;
         }
     }
 
+    fn send_ahead_of(&mut self, superblock: SeqRange, now: Timestamp) {
+        for block in superblock.iter() {
+            let Some(slot) = self.window.get(block).filter(|slot| slot.index == 0) else { break };
+            let parity = self.parity_ahead(slot.k, now);
+            if parity > 0 {
+                self.parity.make(block, parity, &self.window);
+            }
+        }
+        self.parity.spread();
+    }
+
     /// Parity packets that a block of `k` is given before anyone asks.
-    fn parity_ahead(&self, k: u8) -> u8 {
+    fn parity_ahead(&mut self, k: u8, now: Timestamp) -> u8 {
         match self.config.ahead {
             Ahead::Fixed(parity) => parity.min(u8::MAX - k),
             // Who can ask loses nothing but time, and on a reliable stream has it.
             Ahead::Auto { .. } if self.config.delivery == Delivery::Reliable => 0,
             Ahead::Auto { floor, ceiling } => {
                 let most = ceiling.of(k);
-                enough_for(k, self.loss_quantile(0.95), most).clamp(floor.min(most), most)
+                enough_for(k, self.known_loss(now), most).clamp(floor.min(most), most)
             }
         }
+    }
+
+    /// The loss that parity is meant for. To find it takes a look at every subscriber, which
+    /// once for many blocks is often enough.
+    fn known_loss(&mut self, now: Timestamp) -> f64 {
+        let (at, loss) = self.ahead_loss;
+        if now.since(at) < LOSS_LASTS {
+            return loss;
+        }
+        let loss = self.loss_quantile(0.95);
+        self.ahead_loss = (now, loss);
+        loss
     }
 }
 
@@ -60,6 +83,9 @@ fn fails(k: u8, parity: u8, loss: f64) -> f64 {
 
 /// One block in ten thousand may be left to repair.
 const TARGET: f64 = 1e-4;
+
+/// Reports come hardly more often than this.
+const LOSS_LASTS: Duration = Duration::from_millis(50);
 
 /// Where the sender's parity begins when nothing was sent.
 pub(super) const START: Seq = Seq::ZERO;

@@ -1,6 +1,6 @@
 //! What subscribers say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -134,6 +134,7 @@ impl Sender {
         }
         let lost = report.losses.wire.saturating_sub(row.losses_counted).min(MAX_LOSS_STEP);
         row.measure_loss(report);
+        self.interleaving.on_report(row.report.as_ref(), report);
         row.losses_counted = row.losses_counted.max(report.losses.wire);
         let stands_for = if row.is_asked { 1 << self.census.halvings() } else { 1 };
         self.stats.unicast_equivalent_bytes += lost * wire_len * stands_for;
@@ -238,21 +239,20 @@ impl Sender {
         asked.fresh
     }
 
-    /// Cuts a range at the ends of blocks, and says of each piece which block is asked for by
-    /// count as well.
+    /// Cuts a range where its packets go from one block to another, and says of each piece which
+    /// block is asked for by count as well. Of a block that is here in part no parity can be made.
     fn by_block(&self, range: SeqRange, needs: &[Need]) -> Vec<(SeqRange, Option<Seq>)> {
-        let mut pieces = Vec::new();
-        let mut first = range.first;
-        while first < range.end {
-            let slot = self.window.get(first).map(|slot| (slot.block, slot.k));
-            let (block, k) = slot.unwrap_or((first, 0));
-            let end = block.plus(u64::from(k)).max(first.next());
-            // Of a block that is here in part no parity can be made.
-            let is_whole = self.window.has_whole(block, k);
-            let counted = is_whole && needs.iter().any(|need| need.block == block);
-            let piece = SeqRange::new(first, end.min(range.end));
-            pieces.push((piece, counted.then_some(block)));
-            first = piece.end;
+        let counted = needs.iter().map(|need| need.block);
+        let counted: BTreeSet<Seq> =
+            counted.filter(|block| self.window.has_whole(*block)).collect();
+        let mut pieces: Vec<(SeqRange, Option<Seq>)> = Vec::new();
+        for seq in range.iter() {
+            let block = self.window.get(seq).map(|slot| slot.block);
+            let block = block.filter(|block| counted.contains(block));
+            match pieces.last_mut() {
+                Some((piece, same)) if *same == block => piece.end = seq.next(),
+                _ => pieces.push((SeqRange::new(seq, seq.next()), block)),
+            }
         }
         pieces
     }

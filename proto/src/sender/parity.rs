@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::window::Window;
+use super::window::{Slot, Window};
 use crate::fec::{self, MAX_SYMBOLS};
 use crate::wire::{CODED_PREFIX_LEN, CodedPrefix, Need};
 use crate::{Seq, Timestamp};
@@ -17,6 +17,7 @@ pub(super) struct ParityPacket {
     pub(super) block: Seq,
     pub(super) k: u8,
     pub(super) index: u8,
+    pub(super) depth_log2: u8,
     pub(super) body: Bytes,
 }
 
@@ -173,7 +174,8 @@ impl Parity {
     /// Makes the next `count` symbols of a block that were never sent; when all were, the first
     /// ones again.
     pub(super) fn make(&mut self, block: Seq, count: u8, window: &Window) {
-        let Some((k, symbols)) = symbols(block, window) else { return };
+        let Some((first_slot, symbols)) = symbols(block, window) else { return };
+        let (k, depth_log2) = (first_slot.k, first_slot.depth_log2);
         let places = u8::try_from(MAX_SYMBOLS - usize::from(k)).unwrap_or(u8::MAX);
         let count = count.min(places);
         let given = self.given.entry(block).or_default();
@@ -192,8 +194,26 @@ impl Parity {
             block,
             k,
             index,
+            depth_log2,
             body: body.into(),
         }));
+    }
+
+    /// Brings parity of interleaved blocks into an order in which a burst of loss takes little of
+    /// each: the first packet of every block, then the second of every one.
+    pub(super) fn spread(&mut self) {
+        if self.ready.iter().all(|packet| packet.depth_log2 == 0) {
+            return;
+        }
+        let mut places: BTreeMap<Seq, u32> = BTreeMap::new();
+        let mut ready: Vec<(u32, ParityPacket)> = Vec::with_capacity(self.ready.len());
+        for packet in self.ready.drain(..) {
+            let place = places.entry(packet.block).or_default();
+            ready.push((*place, packet));
+            *place += 1;
+        }
+        ready.sort_by_key(|(place, _)| *place);
+        self.ready = ready.into_iter().map(|(_, packet)| packet).collect();
     }
 
     pub(super) fn next(&self) -> Option<&ParityPacket> {
@@ -217,12 +237,12 @@ impl Parity {
     }
 }
 
-/// The coded bodies of a closed block, and how many they are.
-fn symbols(block: Seq, window: &Window) -> Option<(u8, Vec<Vec<u8>>)> {
-    let k = window.get(block)?.k;
-    let mut symbols = Vec::with_capacity(usize::from(k));
-    for index in 0..u64::from(k) {
-        let slot = window.get(block.plus(index))?;
+/// The first packet of a closed block, and the coded bodies of all.
+fn symbols(block: Seq, window: &Window) -> Option<(&Slot, Vec<Vec<u8>>)> {
+    let first = window.get(block)?;
+    let mut symbols = Vec::with_capacity(usize::from(first.k));
+    for index in 0..first.k {
+        let slot = window.get(first.seq_of(index))?;
         let prefix = CodedPrefix {
             len: u16::try_from(slot.payload.len()).ok()?,
             flags: slot.flags,
@@ -234,7 +254,7 @@ fn symbols(block: Seq, window: &Window) -> Option<(u8, Vec<Vec<u8>>)> {
         symbol.extend_from_slice(&slot.payload);
         symbols.push(symbol);
     }
-    (k > 0).then_some((k, symbols))
+    (first.k > 0).then_some((first, symbols))
 }
 
 #[cfg(test)]
@@ -243,7 +263,7 @@ mod tests {
     use super::*;
 
     fn window() -> Window {
-        let mut window = Window::new(4);
+        let mut window = Window::new(4, 0);
         for byte in 0..8 {
             let payload = Bytes::from(vec![byte; 10]);
             window.add(Cut { payload, flags: 0, first_record: 0 }, Timestamp::ZERO);

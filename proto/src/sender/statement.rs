@@ -8,7 +8,9 @@ use crate::{Delivery, Timestamp};
 
 impl Sender {
     pub(super) fn heartbeat_due(&self) -> Option<Timestamp> {
-        (!self.phase.is_ending()).then(|| self.heartbeat.due())
+        // While parity goes out the end of the block is heard, and what it lacks may be on its way.
+        let is_silent = self.parity.next().is_none() && !self.phase.is_ending();
+        is_silent.then(|| self.heartbeat.due())
     }
 
     /// What is said of the session, if it is time.
@@ -68,12 +70,12 @@ impl Sender {
 
     fn heartbeat(&mut self, now: Timestamp) -> Heartbeat {
         let poll = self.poll(now);
-        let (last_block, last_k) = self.window.last_closed();
+        let last = self.window.last_closed();
         Heartbeat {
             trail: self.window.trail(),
             lead: self.window.lead(),
-            last_block,
-            last_k,
+            last_block: last.start,
+            last_k: last.k,
             next_ms: millis(self.heartbeat.due().since(now)),
             grtt_us: micros(self.grtt.get()),
             group_size: self.cautious_size().0,

@@ -55,6 +55,7 @@ fn config() -> SenderConfig {
         overhead_len: 42,
         k: 8,
         ahead: crate::config::Ahead::default(),
+        interleave: crate::config::Interleave::default(),
         rate: Some(Bitrate(10_000_000)),
         burst: Duration::from_micros(500),
         retain: ByteCount(1 << 20),

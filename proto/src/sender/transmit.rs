@@ -158,7 +158,9 @@ impl Sender {
     fn answer_blocks(&mut self, now: Timestamp) {
         let hold_down = self.hold_down();
         let present = self.audience_size();
+        let mut has_parity = false;
         while let Some(answer) = self.parity.answer(&self.window, present, hold_down, now) {
+            has_parity |= answer == Answer::Parity;
             if let Answer::Named(seqs) = answer {
                 for seq in seqs {
                     let range = SeqRange::new(seq, seq.next());
@@ -166,6 +168,9 @@ impl Sender {
                     self.stats.suppressed_held_down += asked.held_down;
                 }
             }
+        }
+        if has_parity {
+            self.parity.spread();
         }
     }
 
@@ -187,8 +192,8 @@ impl Sender {
             if !burst.admits(CODED_HEADER_LEN + parity.body.len(), max) {
                 break;
             }
-            let header = self.header(leaving, 0);
-            let ParityPacket { block, k, index, body } = parity;
+            let ParityPacket { block, k, index, depth_log2, body } = parity;
+            let header = self.header(leaving, depth_log2);
             wire::encode_coded_header(&header, block.low(), index, k, buf);
             buf.extend_from_slice(&body);
             self.parity.on_sent();
@@ -268,7 +273,8 @@ impl Sender {
             self.write_coded(leaving, seq, buf);
         }
         self.caught_up_last = false;
-        self.send_ahead();
+        self.send_ahead(now);
+        self.interleave(now);
         self.on_first_sent(burst, buf.len(), now);
         self.sent(leaving, burst, buf)
     }
@@ -323,7 +329,8 @@ impl Sender {
     }
 
     fn write_coded(&mut self, leaving: Leaving, seq: Seq, buf: &mut Vec<u8>) {
-        let header = self.header(leaving, 0);
+        let depth_log2 = self.window.get(seq).map_or(0, |slot| slot.depth_log2);
+        let header = self.header(leaving, depth_log2);
         let Some(slot) = self.window.get(seq) else { return };
         wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
         let prefix = CodedPrefix {
@@ -345,8 +352,10 @@ impl Sender {
     ) -> Transmit {
         let leaving = Leaving { kind: body.kind(), to, at: now };
         let waits = self.window.has_unsent() || self.phase.is_waiting();
-        let wanted = leaving.kind == Kind::Heartbeat && waits;
-        let flags = if wanted { FLAG_REPORT_WANTED } else { 0 };
+        let is_heartbeat = leaving.kind == Kind::Heartbeat;
+        let depth_log2 = if is_heartbeat { self.window.last_closed().depth_log2 } else { 0 };
+        let wanted = is_heartbeat && waits;
+        let flags = depth_log2 | if wanted { FLAG_REPORT_WANTED } else { 0 };
         let header = self.header(leaving, flags);
         wire::encode(&Packet { header, body }, buf);
         self.count(leaving, 1, buf.len());

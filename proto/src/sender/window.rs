@@ -23,14 +23,40 @@ pub(super) struct Slot {
     pub(super) index: u8,
     /// Packets of the block; 0 while it is open.
     pub(super) k: u8,
+    /// Which of its superblock's blocks that is, from 0.
+    lane: u8,
+    /// log2 of the blocks that its superblock interleaves.
+    pub(super) depth_log2: u8,
 }
 
-/// A block that packets are still added to.
+impl Slot {
+    /// First seq of its superblock.
+    pub(super) fn superblock(&self) -> Seq {
+        self.block.minus(u64::from(self.lane))
+    }
+
+    /// The seq of packet `index` of its block.
+    pub(super) fn seq_of(&self, index: u8) -> Seq {
+        self.block.plus(u64::from(index) << self.depth_log2)
+    }
+}
+
+/// A superblock that packets are still added to: its packets go to its blocks in turn.
 #[derive(Clone, Copy, Debug)]
-struct OpenBlock {
+struct OpenSuperblock {
     start: Seq,
-    len: u8,
+    len: u16,
     since: Timestamp,
+    depth_log2: u8,
+}
+
+impl OpenSuperblock {
+    /// Packets of the block at `lane`.
+    fn k(self, lane: u16) -> u8 {
+        let depth = 1 << self.depth_log2;
+        let k = (self.len + depth - 1).saturating_sub(lane) >> self.depth_log2;
+        u8::try_from(k).unwrap_or(u8::MAX)
+    }
 }
 
 /// The transmit window.
@@ -42,12 +68,25 @@ pub(super) struct Window {
     sent_bytes: u64,
     unsent_bytes: u64,
     full_k: u8,
-    open: Option<OpenBlock>,
-    last_closed: (Seq, u8),
+    /// log2 of the blocks that the next superblock interleaves.
+    depth_log2: u8,
+    open: Option<OpenSuperblock>,
+    last_closed: LastClosed,
+}
+
+/// The newest superblock that nothing is added to any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LastClosed {
+    /// First seq of its first block.
+    pub(super) start: Seq,
+    /// Packets of its first block; 0 if there is no such superblock.
+    pub(super) k: u8,
+    /// log2 of the blocks that it interleaves.
+    pub(super) depth_log2: u8,
 }
 
 impl Window {
-    pub(super) fn new(full_k: u8) -> Self {
+    pub(super) fn new(full_k: u8, depth_log2: u8) -> Self {
         Self {
             slots: VecDeque::new(),
             trail: Seq::ZERO,
@@ -55,8 +94,9 @@ impl Window {
             sent_bytes: 0,
             unsent_bytes: 0,
             full_k,
+            depth_log2,
             open: None,
-            last_closed: (Seq::ZERO, 0),
+            last_closed: LastClosed::default(),
         }
     }
 
@@ -88,8 +128,7 @@ impl Window {
         self.lead < self.end()
     }
 
-    /// First seq and k of the last closed block; k = 0 if there is none.
-    pub(super) fn last_closed(&self) -> (Seq, u8) {
+    pub(super) fn last_closed(&self) -> LastClosed {
         self.last_closed
     }
 
@@ -108,38 +147,111 @@ impl Window {
 
     /// Numbers a packet and gives it its place in a block.
     pub(super) fn add(&mut self, cut: Cut, now: Timestamp) {
-        let seq = self.end();
-        let mut open = self.open.unwrap_or(OpenBlock { start: seq, len: 0, since: now });
         self.unsent_bytes += cut.payload.len() as u64;
         self.slots.push_back(Slot {
             payload: cut.payload,
             flags: cut.flags,
             first_record: cut.first_record,
             first_sent: None,
-            block: open.start,
-            index: open.len,
+            block: Seq::ZERO,
+            index: 0,
             k: 0,
+            lane: 0,
+            depth_log2: 0,
         });
+        self.give_place(self.slots.len() - 1, now);
+    }
+
+    /// Puts the packet of a slot into the open superblock, or into a new one.
+    fn give_place(&mut self, at: usize, now: Timestamp) {
+        let seq = self.trail.plus(at as u64);
+        let new = OpenSuperblock { start: seq, len: 0, since: now, depth_log2: self.depth_log2 };
+        let mut open = self.open.unwrap_or(new);
+        let lane = open.len & ((1 << open.depth_log2) - 1);
+        let index = u8::try_from(open.len >> open.depth_log2).unwrap_or(u8::MAX);
         open.len += 1;
         self.open = Some(open);
-        if open.len >= self.full_k {
-            self.close_block();
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        slot.block = open.start.plus(u64::from(lane));
+        slot.lane = u8::try_from(lane).unwrap_or(u8::MAX);
+        slot.index = index;
+        slot.depth_log2 = open.depth_log2;
+        slot.k = 0;
+        if index + 1 == self.full_k {
+            self.close_lane(open, lane);
+            if lane + 1 == 1 << open.depth_log2 {
+                self.close_block();
+            }
         }
     }
 
-    /// When the open block was opened.
-    pub(super) fn open_since(&self) -> Option<Timestamp> {
-        self.open.map(|open| open.since)
+    /// When the open superblock was opened, and log2 of the blocks that it interleaves.
+    pub(super) fn open_since(&self) -> Option<(Timestamp, u8)> {
+        self.open.map(|open| (open.since, open.depth_log2))
     }
 
-    /// Ends the open block: from now on its packets carry its k.
+    /// Ends the open superblock: from now on the packets of its blocks carry their k.
     pub(super) fn close_block(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let len = usize::from(open.len);
-        for slot in self.slots.iter_mut().rev().take(len) {
-            slot.k = open.len;
+        for lane in 0..open.len.min(1 << open.depth_log2) {
+            self.close_lane(open, lane);
         }
-        self.last_closed = (open.start, open.len);
+        self.last_closed =
+            LastClosed { start: open.start, k: open.k(0), depth_log2: open.depth_log2 };
+    }
+
+    fn close_lane(&mut self, open: OpenSuperblock, lane: u16) {
+        let k = open.k(lane);
+        let first = open.start.plus(u64::from(lane));
+        // What was sent and is not kept any longer needs no k.
+        let gone = self.trail.since(first).div_ceil(1 << open.depth_log2);
+        let skipped = first.plus(gone << open.depth_log2).since(self.trail);
+        let slots = self.slots.iter_mut().skip(usize::try_from(skipped).unwrap_or(usize::MAX));
+        let left = u64::from(k).saturating_sub(gone);
+        let lane = slots.step_by(1 << open.depth_log2);
+        for slot in lane.take(usize::try_from(left).unwrap_or(0)) {
+            slot.k = k;
+        }
+    }
+
+    /// From the next superblock that nothing was sent of, so many blocks are interleaved.
+    pub(super) fn set_depth(&mut self, depth_log2: u8, now: Timestamp) {
+        self.depth_log2 = depth_log2;
+        let sent = usize::try_from(self.lead.since(self.trail)).unwrap_or(usize::MAX);
+        let mut waiting = self.slots.iter().skip(sent);
+        let Some(skipped) = waiting.position(|slot| slot.lane == 0 && slot.index == 0) else {
+            return;
+        };
+        let first = sent + skipped;
+        let start = self.trail.plus(first as u64);
+        self.open = self.open.filter(|open| open.start < start);
+        if self.last_closed.start >= start {
+            let before = first.checked_sub(1).and_then(|before| self.slots.get(before));
+            self.last_closed = before.map_or(LastClosed::default(), |last| LastClosed {
+                start: last.superblock(),
+                // Its first block has a packet in each round.
+                k: last.index + 1,
+                depth_log2: last.depth_log2,
+            });
+        }
+        for at in first..self.slots.len() {
+            self.give_place(at, now);
+        }
+    }
+
+    /// The superblock that `seq` is of, if nothing is added to it any more.
+    pub(super) fn superblock(&self, seq: Seq) -> Option<SeqRange> {
+        let slot = self.get(seq)?;
+        let start = slot.superblock();
+        if self.open.is_some_and(|open| open.start == start) {
+            return None;
+        }
+        // The blocks differ by one packet at most: the end is in the last round or the next.
+        let mut end = slot.seq_of(slot.k.saturating_sub(1));
+        while self.get(end).is_some_and(|slot| slot.superblock() == start) {
+            end = end.next();
+        }
+        Some(SeqRange::new(start, end))
     }
 
     /// The next packet that was never sent.
@@ -166,19 +278,22 @@ impl Window {
         let kept = usize::try_from(self.lead.since(self.trail)).unwrap_or(usize::MAX);
         let dropped = self.slots.len().saturating_sub(kept);
         self.slots.truncate(kept);
-        let unsent = u8::try_from(dropped).unwrap_or(u8::MAX);
+        let unsent = u16::try_from(dropped).unwrap_or(u16::MAX);
         self.open = self
             .open
             .filter(|open| open.len > unsent)
-            .map(|open| OpenBlock { len: open.len - unsent, ..open });
+            .map(|open| OpenSuperblock { len: open.len - unsent, ..open });
         std::mem::take(&mut self.unsent_bytes)
     }
 
-    /// Whether every packet of a closed block is here and was sent.
-    pub(super) fn has_whole(&self, block: Seq, k: u8) -> bool {
-        let last = block.plus(u64::from(k)).minus(1);
-        let sent = self.get(last).is_some_and(|slot| slot.first_sent.is_some());
-        k > 0 && self.get(block).is_some() && sent
+    /// Whether the block that starts at `block` is closed, and each packet of it is here and was
+    /// sent.
+    pub(super) fn has_whole(&self, block: Seq) -> bool {
+        let Some(first) = self.get(block).filter(|slot| slot.block == block && slot.k > 0) else {
+            return false;
+        };
+        let last = self.get(first.seq_of(first.k - 1));
+        last.is_some_and(|slot| slot.block == block && slot.first_sent.is_some())
     }
 
     /// Forgets the oldest sent packets beyond `retain` bytes, and those older than `retain_for`.
@@ -207,28 +322,91 @@ mod tests {
         Cut { payload: Bytes::from(vec![0; len]), flags: 0, first_record: 0 }
     }
 
-    #[test]
-    fn full_blocks_close_by_themselves_and_short_ones_when_told() {
-        let mut window = Window::new(4);
-        for _ in 0..6 {
+    fn filled(full_k: u8, depth_log2: u8, packets: u64) -> Window {
+        let mut window = Window::new(full_k, depth_log2);
+        for _ in 0..packets {
             window.add(cut(10), Timestamp::ZERO);
         }
-        assert_eq!(
-            window.get(Seq(3)).map(|slot| (slot.block, slot.index, slot.k)),
-            Some((Seq(0), 3, 4))
-        );
-        assert_eq!(
-            window.get(Seq(5)).map(|slot| (slot.block, slot.index, slot.k)),
-            Some((Seq(4), 1, 0))
-        );
+        window
+    }
+
+    fn place(window: &Window, seq: u64) -> Option<(u64, u8, u8)> {
+        window.get(Seq(seq)).map(|slot| (slot.block.0, slot.index, slot.k))
+    }
+
+    #[test]
+    fn full_blocks_close_by_themselves_and_short_ones_when_told() {
+        let mut window = filled(4, 0, 6);
+        assert_eq!(place(&window, 3), Some((0, 3, 4)));
+        assert_eq!(place(&window, 5), Some((4, 1, 0)));
         window.close_block();
-        assert_eq!(window.get(Seq(5)).map(|slot| slot.k), Some(2));
-        assert_eq!(window.last_closed(), (Seq(4), 2));
+        assert_eq!(place(&window, 5), Some((4, 1, 2)));
+        let last = LastClosed { start: Seq(4), k: 2, depth_log2: 0 };
+        assert_eq!(window.last_closed(), last);
+    }
+
+    #[test]
+    fn interleaved_blocks_take_packets_in_turn_and_close_together() {
+        let mut window = filled(3, 1, 9);
+        let places = [0, 1, 2, 5, 6, 8].map(|seq| place(&window, seq));
+        let wanted = [(0, 0, 3), (1, 0, 3), (0, 1, 3), (1, 2, 3), (6, 0, 0), (6, 1, 0)];
+        assert_eq!(places, wanted.map(Some));
+        assert_eq!(window.superblock(Seq(3)), Some(SeqRange::new(Seq(0), Seq(6))));
+        assert_eq!(window.superblock(Seq(7)), None);
+        window.close_block();
+        assert_eq!(
+            [6, 7, 8].map(|seq| place(&window, seq).map(|(_, _, k)| k)),
+            [2, 1, 2].map(Some)
+        );
+        assert_eq!(window.superblock(Seq(7)), Some(SeqRange::new(Seq(6), Seq(9))));
+        let last = LastClosed { start: Seq(6), k: 2, depth_log2: 1 };
+        assert_eq!(window.last_closed(), last);
+    }
+
+    #[test]
+    fn a_block_is_whole_when_its_last_packet_was_sent() {
+        let mut window = filled(2, 1, 4);
+        for _ in 0..3 {
+            window.on_sent(Timestamp::ZERO);
+        }
+        assert!(window.has_whole(Seq(0)) && !window.has_whole(Seq(1)) && !window.has_whole(Seq(2)));
+        window.on_sent(Timestamp::ZERO);
+        assert!(window.has_whole(Seq(1)));
+        window.evict(30, None, Timestamp::ZERO);
+        assert!(!window.has_whole(Seq(0)) && window.has_whole(Seq(1)));
+    }
+
+    #[test]
+    fn another_depth_begins_with_the_first_superblock_that_nothing_was_sent_of() {
+        let mut window = filled(2, 0, 7);
+        for _ in 0..3 {
+            window.on_sent(Timestamp::ZERO);
+        }
+        window.set_depth(1, Timestamp::ZERO);
+        assert_eq!(place(&window, 3), Some((2, 1, 2)));
+        assert_eq!(place(&window, 5), Some((5, 0, 0)));
+        assert_eq!(place(&window, 6), Some((4, 1, 2)));
+        assert_eq!(window.last_closed(), LastClosed { start: Seq(2), k: 2, depth_log2: 0 });
+        window.add(cut(10), Timestamp::ZERO);
+        assert_eq!(place(&window, 7), Some((5, 1, 2)));
+        assert_eq!(window.last_closed(), LastClosed { start: Seq(4), k: 2, depth_log2: 1 });
+    }
+
+    #[test]
+    fn what_was_evicted_of_an_open_superblock_is_not_mistaken_for_what_was_not() {
+        let mut window = filled(4, 1, 5);
+        for _ in 0..4 {
+            window.on_sent(Timestamp::ZERO);
+        }
+        window.evict(10, None, Timestamp::ZERO);
+        assert_eq!(window.trail(), Seq(3));
+        window.close_block();
+        assert_eq!((place(&window, 3), place(&window, 4)), (Some((1, 1, 2)), Some((0, 2, 3))));
     }
 
     #[test]
     fn only_what_was_sent_is_forgotten() {
-        let mut window = Window::new(64);
+        let mut window = Window::new(64, 0);
         for _ in 0..10 {
             window.add(cut(100), Timestamp::ZERO);
         }
@@ -243,7 +421,7 @@ mod tests {
 
     #[test]
     fn the_old_are_forgotten_where_an_age_is_given() {
-        let mut window = Window::new(64);
+        let mut window = Window::new(64, 0);
         for second in 0..4 {
             window.add(cut(1), Timestamp::from_secs(second));
             window.on_sent(Timestamp::from_secs(second));

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::header::{CODED_HEADER_LEN, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, VERSION};
 use super::sane::Sane;
 use super::{
-    Body, CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, Discard, NO_RECORD, PREFIX_RECORDS,
-    Packet, extension,
+    Body, CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, DEPTH_MASK, Discard, NO_RECORD,
+    PREFIX_RECORDS, Packet, extension,
 };
 use crate::{SessionId, StreamId, WireTime};
 
@@ -24,9 +24,6 @@ const LAYOUT: Layout = bincode::config::standard()
     .with_big_endian()
     .with_fixed_int_encoding()
     .with_limit::<MAX_DATAGRAM_LEN>();
-
-/// The low bits of a coded packet's flags: log2 of the interleaving depth.
-const DEPTH_MASK: u8 = 0b0000_0111;
 
 /// Length of a cookie challenge, in bytes: a registration is never shorter (docs/PROTOCOL.md §4.4).
 const COOKIE_CHALLENGE_LEN: usize = HEADER_LEN + 32;

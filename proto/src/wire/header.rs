@@ -18,6 +18,9 @@ pub const HEADER_LEN: usize = 26;
 /// Length of the header of data, parity and repair packets: block, index and k are added.
 pub const CODED_HEADER_LEN: usize = 32;
 
+/// Data, parity, repair and heartbeat: log2 of the interleaving depth.
+pub const DEPTH_MASK: u8 = 0b0000_0111;
+
 /// Heartbeat: every subscriber that may report is asked to do so now.
 pub const FLAG_REPORT_WANTED: u8 = 0b1000_0000;
 
