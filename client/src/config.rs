@@ -64,6 +64,8 @@ pub struct Defaults {
     pub receive_buffer: ByteCount,
     /// What is done to the datagrams on purpose.
     pub impair: Option<ImpairSpec>,
+    /// There is no return path: nothing is ever sent.
+    pub mute: bool,
     /// A session that ends in silence is given up after this.
     pub silent_timeout: Duration,
 }
@@ -110,6 +112,7 @@ impl Default for Defaults {
             window: WINDOW,
             receive_buffer: RECEIVE_BUFFER,
             impair: None,
+            mute: false,
             silent_timeout: SILENT_TIMEOUT,
         }
     }

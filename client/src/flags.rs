@@ -90,6 +90,11 @@ struct StreamFlags {
     #[arg(long, value_name = "SPEC", env = "ONECAST_IMPAIR")]
     impair: Option<ImpairSpec>,
 
+    /// Never send anything: lost packets come back from parity that the publisher sends ahead
+    /// (`publisher send --parity 16`), and what does not is missing at the end
+    #[arg(long, env = "ONECAST_MUTE", value_parser = FalseyValueParser::new())]
+    mute: bool,
+
     /// End with the first session that ends [default for files and stdout]
     #[arg(long, env = "ONECAST_ONCE", conflicts_with = "follow",
         value_parser = FalseyValueParser::new())]
@@ -241,6 +246,7 @@ impl StreamFlags {
             window: self.window,
             receive_buffer: self.rcvbuf,
             impair: self.impair,
+            mute: self.mute,
             silent_timeout: self.silent_timeout.unwrap_or(SILENT_TIMEOUT),
         }
     }

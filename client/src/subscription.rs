@@ -317,7 +317,7 @@ fn receiver_config(config: &SubscriptionConfig, socket: &GroupSocket) -> Receive
         delivery: defaults.delivery,
         window: defaults.window,
         socket_buffer: socket.buffer().payload(),
-        mute: false,
+        mute: defaults.mute,
         max_tries: MAX_TRIES,
         silent_after: SILENT_AFTER.min(defaults.silent_timeout),
         seed: chance::seed(),

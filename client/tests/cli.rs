@@ -112,6 +112,25 @@ fn a_file_arrives_whole_and_only_then_has_its_name() {
 }
 
 #[test]
+fn a_mute_subscriber_sends_nothing_and_lives_on_parity() {
+    let (address, endpoint) = group(14);
+    let sent = payload(3_000_000);
+    let impair = "loss=1%,seed=7";
+    let running = Running::start(&[
+        "receive", &endpoint, "-o", "out", "--mute", "--impair", impair, "--json",
+    ]);
+    let wait_at_most = Duration::from_millis(500);
+    let session = Session { parity: 8, wait_at_most, ..Session::new(address, sent.clone()) };
+    let heard = session.start().join().unwrap();
+    let (code, stdout, stderr, directory) = running.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(fs::read(directory.path().join("out")).unwrap(), sent);
+    let summary: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert!(summary["repaired_packets"].as_u64().unwrap() > 5, "{summary}");
+    assert_eq!(heard, 0, "datagrams at the socket that feedback goes to");
+}
+
+#[test]
 fn impaired_datagrams_are_repaired_and_the_summary_says_so() {
     let (address, endpoint) = group(2);
     let sent = payload(3_000_000);

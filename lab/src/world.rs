@@ -122,7 +122,8 @@ impl World {
         let link = self.plan.link.for_listener(self.rng.u64(..));
         let address = address_of(number);
         self.by_address.insert(address, number);
-        self.listeners.push(Listener::new(config, link, address, self.now));
+        let ppm = i64::from(self.plan.clock_ppm) * if number.is_multiple_of(2) { 1 } else { -1 };
+        self.listeners.push(Listener::new(config, link, address, ppm, self.now));
         number
     }
 
@@ -139,6 +140,25 @@ impl World {
         self.session_count += 1;
         self.sender = new_sender(&self.plan, &self.template, self.session_count, self.now);
         self.pushed = 0;
+    }
+
+    /// The same, and by a chance of one in 2^64 it draws the same session id again.
+    pub fn restart_as_the_same(&mut self) {
+        let session = self.sender.session();
+        self.restart();
+        self.template.started_us += 1;
+        let config = SenderConfig { session, ..self.template.clone() };
+        if let Ok(sender) = Sender::new(config, self.now) {
+            self.sender = sender;
+        }
+    }
+
+    /// Another publisher that calls its session the same, and waits for nobody.
+    #[must_use]
+    pub fn rival(&self) -> Option<Sender> {
+        let session = self.sender.session();
+        let config = SenderConfig { session, wait_for: 0, ..self.template.clone() };
+        Sender::new(config, self.now).ok()
     }
 
     /// The next `count` packets of this kind reach nobody, whichever way they go.
@@ -172,7 +192,8 @@ impl World {
             if let Some(listener) = self.listeners.get_mut(number) {
                 let mut datagram = datagram.to_vec();
                 listener.given += 1;
-                listener.receiver.handle_datagram(&mut datagram, Via::Group, from, self.now);
+                let now = listener.clock(self.now);
+                listener.receiver.handle_datagram(&mut datagram, Via::Group, from, now);
             }
             self.after(number);
         }
@@ -347,7 +368,8 @@ impl World {
             return;
         }
         listener.given += 1;
-        listener.receiver.handle_packet(packet, via, source_address(), self.now);
+        let now = listener.clock(self.now);
+        listener.receiver.handle_packet(packet, via, source_address(), now);
         self.after(number);
     }
 
@@ -359,7 +381,7 @@ impl World {
             self.timers.pop_first();
             if let Some(listener) = self.listeners.get_mut(number) {
                 listener.armed = None;
-                listener.receiver.handle_timeout(self.now);
+                listener.receiver.handle_timeout(listener.clock(self.now));
             }
             self.after(number);
         }
@@ -372,13 +394,15 @@ impl World {
         let delay = self.plan.link.delay_of(link::class_of(number));
         let mut said = Vec::new();
         let from = listener.address;
-        while let Some((_, packet)) = listener.receiver.poll_packet(self.now) {
+        let now = listener.clock(self.now);
+        while let Some((_, packet)) = listener.receiver.poll_packet(now) {
             listener.sent += 1;
-            if !listener.link.cut && !listener.link.loses_feedback() {
-                said.push(Box::new(packet));
+            if !listener.link.cut {
+                let copies = listener.link.feedback_copies();
+                said.extend((0..copies).map(|_| Box::new(packet.clone())));
             }
         }
-        let due = listener.receiver.poll_timeout().map(|(due, _)| due);
+        let due = listener.due();
         let armed = std::mem::replace(&mut listener.armed, due);
         if armed != due {
             armed.map(|at| self.timers.remove(&(at, number)));

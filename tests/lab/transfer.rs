@@ -71,6 +71,26 @@ fn a_file_arrives_whole_at_source_specific_subscribers() {
     assert!(run.egress_ratio < 1.25, "{:.4}", run.egress_ratio);
 }
 
+#[test]
+fn a_file_arrives_whole_at_a_mute_subscriber_that_nobody_waits_for() {
+    let Some(stage) = Stage::build(&Lab::builder().hosts(2)) else { return };
+    let file = stage.file("file", 16 * MIB, 9);
+    stage.lose("s1", 1);
+    stage.count("pub", "feedback", "udp dport != 5000");
+    let subscriber = stage.subscriber_to_file("s1", GROUP, &["--mute"]);
+    subscriber.wait_for("joined", Duration::from_secs(10));
+    let file_name = file.to_str().unwrap();
+    let send = [file_name, "--to", GROUP, "--wait-for", "1s", "--rate", "100M", "--parity", "16"];
+    let publisher = stage.publisher(&send).wait(PATIENCE);
+    let subscriber = subscriber.wait(PATIENCE);
+    publisher.expect_code(0);
+    subscriber.expect_code(0);
+    assert!(same(&file, &stage.output("s1")), "another file");
+    assert!(subscriber.number("repaired_packets") > 0, "nothing was lost");
+    assert_eq!(stage.counted("pub", "feedback"), 0, "datagrams that reached the publisher");
+    assert_eq!(publisher.summary()["audience"].as_array().map(Vec::len), Some(0));
+}
+
 /// What is to be sent, and to whom.
 struct Run {
     subscribers: usize,

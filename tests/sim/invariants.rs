@@ -32,6 +32,7 @@ impl Invariants {
         for (number, (old, new)) in self.listeners.iter().zip(&now.listeners).enumerate() {
             none_fell(old, new, &format!("listener {number}"));
         }
+        sender_is_bounded(world);
         for (number, listener) in world.listeners().iter().enumerate() {
             assert_eq!(listener.fault(), None, "listener {number}");
             adds_up(number, listener);
@@ -57,6 +58,17 @@ fn adds_up(number: usize, listener: &Listener) {
     let coded = [proto::wire::Kind::Data, proto::wire::Kind::Repair];
     let coded: u64 = coded.iter().map(|kind| stats.received.get(*kind).datagrams).sum();
     assert_eq!(coded, stats.packets_placed + stats.packets_duplicate, "listener {number}: coded");
+}
+
+fn sender_is_bounded(world: &World) {
+    let (sender, now) = (world.sender(), world.now());
+    let kept = sender.window_len();
+    assert!(kept * 1_431 <= 65 << 20, "the sender keeps {kept} packets");
+    assert!(sender.interleave_depth() <= 32);
+    match sender.poll_timeout() {
+        Some((due, timer)) => assert!(due < now.after(Duration::from_secs(60)), "{timer:?}"),
+        None => assert!(sender.is_finished(), "the sender waits for nothing"),
+    }
 }
 
 fn is_bounded(number: usize, listener: &Listener, world: &World) {

@@ -9,6 +9,7 @@
 //! | a publisher that dies and comes back | `restart.rs` |
 //! | streams with a deadline | `timely.rs` |
 //! | partitions, deaths, every kind of packet lost | `faults.rs` |
+//! | each fault with several seeds | `matrix.rs` |
 //! | a thousand receivers | `scale.rs` |
 //! | many seeds, and those that failed once | `seeds.rs` |
 //! | what must hold after every step | `invariants.rs` |
@@ -18,6 +19,7 @@ mod faults;
 mod invariants;
 mod late_join;
 mod loss;
+mod matrix;
 mod repair;
 mod restart;
 mod scale;

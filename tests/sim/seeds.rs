@@ -48,6 +48,7 @@ fn any_plan(seed: u64, rng: &mut fastrand::Rng) -> Plan {
         duplicate: rng.f64() * 0.1,
         feedback_loss: rng.f64() * 0.2,
         delay: Duration::from_micros(rng.u64(50..20_000)),
+        ..Link::default()
     };
     let rate = rng.bool().then_some(proto::Bitrate(rng.u64(20_000_000..500_000_000)));
     Plan { seed, receivers: rng.usize(1..15), link, rate, ..Plan::default() }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use lab::world::{Link, Plan, World};
-use proto::config::Start;
+use lab::world::{Link, Listener, Plan, World};
+use proto::config::{Ahead, Start};
 use proto::receiver::GapCause;
-use proto::{Bitrate, Delivery};
+use proto::wire::Kind;
+use proto::{Bitrate, Delivery, Timestamp};
 
 use crate::{finish, packets, plan, run_for};
 
@@ -30,6 +31,64 @@ fn at_one_per_cent_loss_nearly_everything_comes_in_time() {
 }
 
 #[test]
+fn of_a_million_packets_ten_are_late_at_most() {
+    let near = Link { delay: Duration::from_micros(200), ..Link::lossy(0.01) };
+    let mut missing = 0;
+    for seed in [1, 2, 3, 4] {
+        let mut world = World::new(Plan { seed, receivers: 50, ..timely(near) });
+        world.publish(packets(5_000));
+        finish(&mut world);
+        run_for(&mut world, DEADLINE * 2);
+        let handed_out = |one: &Listener| one.receiver().stats().packets_delivered;
+        missing += 50 * 5_000 - world.listeners().iter().map(handed_out).sum::<u64>();
+        let longest = world.listeners().iter().flat_map(|one| one.delays()).max().copied();
+        assert!(longest <= Some(DEADLINE + SLACK), "{longest:?}");
+    }
+    assert!(missing <= 10, "{missing} of 1,000,000");
+}
+
+#[test]
+fn parity_at_its_ceiling_keeps_blocks_whole_where_nobody_can_ask() {
+    // Nobody is heard, so `auto` goes to its ceiling of 25 %.
+    let near = Link { delay: Duration::from_micros(200), ..Link::lossy(0.01) };
+    let mut world = World::new(Plan { mute: true, receivers: 100, ..timely(near) });
+    world.publish(packets(200 * 64));
+    finish(&mut world);
+    run_for(&mut world, Duration::from_secs(1));
+    let mut broken = 0;
+    for listener in world.listeners() {
+        assert_eq!(listener.sent(), 0);
+        let blocks = listener.gaps().iter().flat_map(|gap| gap.range.iter());
+        let mut blocks: Vec<u64> = blocks.map(|seq| seq.0 / 64).collect();
+        blocks.dedup();
+        broken += blocks.len();
+    }
+    assert!(broken <= 20, "{broken} of 20,000 blocks");
+    let stats = world.sender().stats();
+    let parity = stats.group.get(Kind::Parity).datagrams;
+    let share = parity as f64 / stats.packets_sent as f64;
+    assert!((0.25..0.27).contains(&share), "{share} of the stream, not a quarter");
+}
+
+#[test]
+fn clocks_that_go_wrong_are_followed() {
+    for (rate, seconds) in [(2_000_000, 40), (20_000_000, 4)] {
+        let link = Link { delay: Duration::from_micros(400), ..Link::lossy(0.01) };
+        let rate = Some(Bitrate(rate));
+        let mut world = World::new(Plan { rate, clock_ppm: 200, receivers: 6, ..timely(link) });
+        world.publish(packets(6_000));
+        finish(&mut world);
+        run_for(&mut world, DEADLINE * 2);
+        assert!(world.now() > Timestamp::from_secs(seconds / 2), "{}", world.now());
+        assert!(lost(&world) <= 3, "{} of 36,000 in {seconds} s", lost(&world));
+        for listener in world.listeners() {
+            let longest = listener.delays().iter().max().copied().unwrap_or_default();
+            assert!(longest <= DEADLINE + SLACK, "{longest:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_handed_out_after_its_deadline() {
     for (loss, feedback_loss) in [(0.01, 0.0), (0.1, 0.5), (0.05, 1.0)] {
         let mut world = World::new(timely(Link { loss, feedback_loss, ..Link::default() }));
@@ -44,7 +103,8 @@ fn nothing_is_handed_out_after_its_deadline() {
 
 #[test]
 fn with_repairs_blocked_every_loss_is_told_once_and_with_its_cause() {
-    let mut world = World::new(timely(Link { feedback_loss: 1.0, ..Link::lossy(0.05) }));
+    let link = Link { feedback_loss: 1.0, ..Link::lossy(0.05) };
+    let mut world = World::new(Plan { ahead: Ahead::Fixed(0), ..timely(link) });
     world.publish(packets(3_000));
     finish(&mut world);
     run_for(&mut world, DEADLINE * 2);

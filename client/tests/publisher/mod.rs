@@ -19,20 +19,26 @@ pub struct Session {
     /// Ends without a word after this much payload.
     pub die_after: Option<usize>,
     pub rate: Bitrate,
+    /// Parity packets of each block before anyone asks.
+    pub parity: u8,
+    /// The first byte waits no longer for a subscriber.
+    pub wait_at_most: Duration,
 }
 
 impl Session {
     pub fn new(group: SocketAddrV4, payload: Vec<u8>) -> Self {
         let rate = Bitrate(200_000_000);
-        Self { group, payload, session: 0x1234, die_after: None, rate }
+        let wait_at_most = Duration::from_secs(20);
+        Self { group, payload, session: 0x1234, die_after: None, rate, parity: 0, wait_at_most }
     }
 
-    /// Sends it on a thread; joins when everyone has it.
-    pub fn start(self) -> JoinHandle<()> {
+    /// Sends it on a thread; joins when everyone has it, with how many datagrams it was sent.
+    pub fn start(self) -> JoinHandle<u64> {
         thread::spawn(move || self.run())
     }
 
-    fn run(self) {
+    fn run(self) -> u64 {
+        let mut heard = 0;
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         SockRef::from(&socket).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
         socket.set_read_timeout(Some(Duration::from_micros(200))).unwrap();
@@ -52,7 +58,7 @@ impl Session {
                 }
             }
             if self.die_after.is_some_and(|limit| sent >= limit) && sender.is_started() {
-                return;
+                return heard;
             }
             burst.clear();
             while let Some(transmit) = sender.poll_transmit(now(), 16, &mut burst) {
@@ -66,6 +72,7 @@ impl Session {
                 burst.clear();
             }
             if let Ok((len, from)) = socket.recv_from(&mut buf) {
+                heard += 1;
                 sender.handle_datagram(&mut buf[..len], from, now());
             }
             if sender.poll_timeout().is_some_and(|(due, _)| due <= now()) {
@@ -73,6 +80,7 @@ impl Session {
             }
             while sender.poll_event().is_some() {}
         }
+        heard
     }
 
     fn sha256(&self) -> [u8; 32] {
@@ -91,14 +99,14 @@ impl Session {
             datagram_len: 1_400,
             overhead_len: 42,
             k: 32,
-            ahead: proto::config::Ahead::default(),
+            ahead: proto::config::Ahead::Fixed(self.parity),
             interleave: proto::config::Interleave::default(),
             rate: Some(self.rate),
             burst: Duration::from_micros(450),
             retain: ByteCount(64 * 1024 * 1024),
             retain_for: None,
             wait_for: 1,
-            wait_at_most: Duration::from_secs(20),
+            wait_at_most: self.wait_at_most,
             finish_timeout: Duration::from_secs(10),
             heartbeat: (Duration::from_millis(10), Duration::from_millis(500)),
             seed: [7; 32],

@@ -13,8 +13,12 @@ pub struct Link {
     pub burst: f64,
     /// Share of datagrams that come later than the next ones.
     pub reorder: f64,
-    /// Share of datagrams that come twice.
+    /// How much later: 700 µs are six datagrams at 100 Mbit/s.
+    pub reorder_delay: Duration,
+    /// Share of datagrams that come more than once.
     pub duplicate: f64,
+    /// How often those come; more than twice and feedback comes as often.
+    pub copies: u8,
     /// Share of feedback that is lost.
     pub feedback_loss: f64,
     /// The time one way takes to the nearest listeners; the farthest are twice as far.
@@ -28,7 +32,9 @@ impl Default for Link {
             shared: false,
             burst: 1.0,
             reorder: 0.0,
+            reorder_delay: Duration::from_micros(700),
             duplicate: 0.0,
+            copies: 2,
             feedback_loss: 0.0,
             delay: Duration::from_millis(5),
         }
@@ -96,12 +102,21 @@ impl LinkState {
         if self.loses() {
             return Fate { copies: 0, extra_delay: None };
         }
-        let copies = if self.chance(self.link.duplicate) { 2 } else { 1 };
+        let copies = if self.chance(self.link.duplicate) { self.link.copies } else { 1 };
         let late = self.chance(self.link.reorder);
-        Fate { copies, extra_delay: late.then_some(REORDER_DELAY) }
+        Fate { copies, extra_delay: late.then_some(self.link.reorder_delay) }
     }
 
-    pub(super) fn loses_feedback(&mut self) -> bool {
+    /// How often what a listener says reaches the sender.
+    pub(super) fn feedback_copies(&mut self) -> u8 {
+        if self.loses_feedback() {
+            return 0;
+        }
+        let storm = self.link.copies > 2 && self.chance(self.link.duplicate);
+        if storm { self.link.copies } else { 1 }
+    }
+
+    fn loses_feedback(&mut self) -> bool {
         self.chance(self.link.feedback_loss)
     }
 
@@ -155,9 +170,6 @@ pub(super) const CLASSES: usize = 4;
 pub(super) fn class_of(listener: usize) -> usize {
     listener % CLASSES
 }
-
-/// A datagram that takes the other way.
-const REORDER_DELAY: Duration = Duration::from_micros(700);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,8 @@ pub struct Listener {
     pub(super) receiver: Receiver,
     pub(super) link: LinkState,
     pub(super) address: SocketAddr,
+    /// What its clock gains in a second, in millionths.
+    ppm: i64,
     /// What its timer is set to.
     pub(super) armed: Option<Timestamp>,
     /// Whether its output takes nothing.
@@ -40,12 +42,14 @@ impl Listener {
         config: ReceiverConfig,
         link: LinkState,
         address: SocketAddr,
+        ppm: i64,
         now: Timestamp,
     ) -> Self {
         Self {
-            receiver: Receiver::new(config, now),
+            receiver: Receiver::new(config, by_its_clock(ppm, now)),
             link,
             address,
+            ppm,
             armed: None,
             stuck: false,
             sent: 0,
@@ -61,8 +65,23 @@ impl Listener {
         }
     }
 
+    /// What its clock shows.
+    pub(super) fn clock(&self, now: Timestamp) -> Timestamp {
+        by_its_clock(self.ppm, now)
+    }
+
+    /// When its timer fires, if it does.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let (due, _) = self.receiver.poll_timeout()?;
+        let wrong = i128::from(due.0) * i128::from(self.ppm) / i128::from(MILLION + self.ppm);
+        let at = i128::from(due.0) - wrong;
+        // The division cuts off: a timer does not fire before its clock says so.
+        Some(Timestamp(u64::try_from(at).unwrap_or(0).saturating_add(u64::from(self.ppm != 0))))
+    }
+
     /// Takes what there is, and checks it: each packet once, in order, as it was sent.
     pub(super) fn take_delivered(&mut self, source: &[u8], payload_len: usize, now: Timestamp) {
+        let now = self.clock(now);
         while !self.stuck {
             match self.receiver.pull(now) {
                 None => break,
@@ -182,3 +201,10 @@ impl Listener {
         &self.events
     }
 }
+
+fn by_its_clock(ppm: i64, now: Timestamp) -> Timestamp {
+    let shown = i128::from(now.0) * i128::from(MILLION + ppm) / i128::from(MILLION);
+    Timestamp(u64::try_from(shown).unwrap_or(0))
+}
+
+const MILLION: i64 = 1_000_000;

@@ -35,6 +35,9 @@ pub struct Plan {
     pub interleave: Interleave,
     /// Receivers have no return path.
     pub mute: bool,
+    /// How much each receiver's clock goes wrong, in millionths: those of even number are fast, the
+    /// others slow.
+    pub clock_ppm: u32,
     /// How long End is repeated for those who are not getting on.
     pub finish_timeout: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for Plan {
             ahead: Ahead::default(),
             interleave: Interleave::default(),
             mute: false,
+            clock_ppm: 0,
             finish_timeout: Duration::from_secs(10),
         }
     }

@@ -23,7 +23,8 @@ impl Receiver {
             return Err(Discard::ForeignStream);
         }
         if let Some(session) = &mut self.session {
-            if session.id == header.session && session.stream == header.stream {
+            let same = session.id == header.session && session.started_us == announce.started_us;
+            if same && session.stream == header.stream {
                 session.refresh(announce);
                 self.on_poll(announce.poll, now);
                 return Ok(());

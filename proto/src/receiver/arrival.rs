@@ -7,8 +7,8 @@ use super::session::Session;
 use super::window::Placed;
 use super::{Event, Receiver, Via};
 use crate::wire::{
-    Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, DEPTH_MASK, Discard,
-    End, Heartbeat, Kind, Packet,
+    Announce, Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, DEPTH_MASK,
+    Discard, End, Heartbeat, Kind, Packet,
 };
 use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
 
@@ -21,7 +21,9 @@ impl Receiver {
         now: Timestamp,
     ) -> Result<(), Discard> {
         if let Body::Announce(announce) = &packet.body {
-            self.check_pinned(packet, from)?;
+            if self.is_of_same_start(announce) {
+                self.check_pinned(packet, from)?;
+            }
             self.on_announce(&packet.header, announce, (via, from), now)?;
             self.hear(packet, now);
             let due = self.due_at(packet.header.sent_at);
@@ -48,6 +50,11 @@ impl Receiver {
             Some(session) if session.source != from => Err(Discard::ForeignSource),
             _ => Ok(()),
         }
+    }
+
+    /// Two sessions that drew the same id by chance differ in their start.
+    fn is_of_same_start(&self, announce: &Announce) -> bool {
+        self.session.as_ref().is_some_and(|session| session.started_us == announce.started_us)
     }
 
     fn dispatch(&mut self, packet: &Packet, via: Via, now: Timestamp) -> Result<(), Discard> {

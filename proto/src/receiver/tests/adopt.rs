@@ -226,3 +226,32 @@ fn one_that_has_left_is_not_drawn_in_again() {
     assert_eq!(bench.count(Kind::Register), 0);
     assert!(bench.receiver.has_left());
 }
+
+#[test]
+fn a_session_that_draws_the_id_of_the_last_one_is_told_by_its_start() {
+    for port in [5_000, 5_001] {
+        let mut bench = Bench::new();
+        (0..4).for_each(|seq| bench.data(seq));
+        bench.from.set_port(port);
+        let mut again = announce();
+        again.started_us += 1;
+        bench.hear(Body::Announce(again));
+        bench.data(0);
+        assert_eq!(bench.delivered(), [0, 1, 2, 3, 0], "port {port}");
+        assert_eq!(bench.receiver.stats().sessions, 2);
+    }
+}
+
+#[test]
+fn another_host_with_the_same_id_and_another_start_is_not_followed() {
+    let mut bench = Bench::new();
+    bench.data(0);
+    bench.from = other_host();
+    let mut rival = announce();
+    rival.started_us += 1;
+    bench.hear(Body::Announce(rival));
+    bench.data(1);
+    assert_eq!(bench.delivered(), [0]);
+    assert_eq!(bench.discarded(Discard::ForeignSession), 1);
+    assert_eq!(bench.discarded(Discard::ForeignSource), 1);
+}
