@@ -105,6 +105,12 @@ impl Sim {
     /// Runs it.
     #[must_use]
     pub fn run(&self) -> Figures {
+        self.run_world().1
+    }
+
+    /// Runs it; gives the world as it was left, too.
+    #[must_use]
+    pub fn run_world(&self) -> (World, Figures) {
         let started = Instant::now();
         let mut world = World::new(self.plan());
         let payload = world.sender().payload_len() as u64;
@@ -112,7 +118,20 @@ impl Sim {
         world.run_to_sent(self.warm_up, LONGEST);
         let before = Costs::of(&world);
         let audience = world.audience_when_sent(LONGEST);
-        Figures::of(&world, &before, audience, started.elapsed())
+        let figures = Figures::of(&world, &before, audience, started.elapsed());
+        (world, figures)
+    }
+
+    /// How many are simulated one by one, how many in aggregate, and at which share the former
+    /// register: all who may ever be asked to are among them.
+    fn split(&self) -> (usize, u64, u8) {
+        if self.receivers <= ONE_BY_ONE || self.shared_loss || self.mute {
+            return (self.receivers, 0, 0);
+        }
+        let halvings = (self.receivers / REGISTERED).ilog2();
+        let alone = self.receivers >> halvings;
+        let crowd = (self.receivers - alone) as u64;
+        (alone, crowd, u8::try_from(halvings).unwrap_or(u8::MAX))
     }
 
     fn plan(&self) -> Plan {
@@ -124,9 +143,12 @@ impl Sim {
             delay: self.grtt / 4,
             ..Link::default()
         };
+        let (receivers, crowd, enrolled_at) = self.split();
         Plan {
             seed: self.seed,
-            receivers: self.receivers,
+            receivers,
+            crowd,
+            enrolled_at,
             link,
             rate: self.rate,
             ahead: self.ahead,
@@ -142,9 +164,11 @@ impl Figures {
     fn of(world: &World, before: &Costs, audience_estimate: f64, wall: Duration) -> Self {
         let costs = Costs::of(world).since(before);
         let data = costs.data.max(1) as f64;
+        let (members, lacking) = world.crowd();
+        let members = usize::try_from(members).unwrap_or(usize::MAX);
         Self {
-            receivers: world.listeners().len(),
-            complete: world.complete(),
+            receivers: world.listeners().len() + members,
+            complete: world.complete() + if lacking == 0 { members } else { 0 },
             publisher_bytes_ratio: costs.all as f64 / data,
             repair_ratio: costs.repair as f64 / data,
             naks: costs.naks,
@@ -251,3 +275,9 @@ fn wire_bytes(stats: &SenderStats, kind: Kind) -> u64 {
 
 /// Virtual time after which a stream that does not end is taken as it is.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// More than this are simulated in aggregate, but for those that register.
+const ONE_BY_ONE: usize = 20_000;
+
+/// At least so many of them are simulated one by one all the same.
+const REGISTERED: usize = 500;

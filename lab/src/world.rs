@@ -9,8 +9,11 @@
 //! | one receiver and what it was handed | `world/listener.rs` |
 //! | what a world is made of | `world/plan.rs` |
 //! | what is under way | `world/event.rs` |
+//! | receivers too many to be simulated one by one | `world/crowd.rs`, `world/lacking.rs` |
 
+mod crowd;
 mod event;
+mod lacking;
 mod link;
 mod listener;
 mod plan;
@@ -28,8 +31,9 @@ use proto::sender::{self, Destination};
 use proto::wire::{self, Datagram, Kind, Packet};
 use proto::{ReceiverConfig, Sender, SenderConfig, Timestamp};
 
+use crowd::Crowd;
 use event::{Arrival, Event};
-use plan::{address_of, new_sender, receiver_config, sender_config, source_address};
+use plan::{address_of, new_sender, next_id, receiver_config, sender_config, source_address};
 
 use link::LinkState;
 
@@ -50,6 +54,8 @@ pub struct World {
     pushed: usize,
     listeners: Vec<Listener>,
     by_address: BTreeMap<SocketAddr, usize>,
+    last_id: u128,
+    crowd: Option<Crowd>,
     events: BinaryHeap<Reverse<Event>>,
     event_count: u64,
     timers: BTreeSet<(Timestamp, usize)>,
@@ -84,6 +90,7 @@ impl World {
         let mut template = sender_config(&plan);
         special(&mut template);
         let common = plan.link.common(plan.seed);
+        let crowd = (plan.crowd > 0).then(|| Crowd::new(plan.crowd, plan.link.loss, plan.seed));
         let mut world = Self {
             sender: new_sender(&plan, &template, 1, now),
             template,
@@ -93,6 +100,8 @@ impl World {
             pushed: 0,
             listeners: Vec::new(),
             by_address: BTreeMap::new(),
+            last_id: 0,
+            crowd,
             events: BinaryHeap::new(),
             event_count: 0,
             timers: BTreeSet::new(),
@@ -117,7 +126,9 @@ impl World {
     /// The same, with something special about it.
     pub fn join_with(&mut self, special: impl FnOnce(&mut ReceiverConfig)) -> usize {
         let number = self.listeners.len();
-        let mut config = receiver_config(&self.plan, number, self.rng.u64(..));
+        let id = next_id(&self.plan, self.last_id + 1);
+        self.last_id = id.0;
+        let mut config = receiver_config(&self.plan, id, self.rng.u64(..));
         special(&mut config);
         let link = self.plan.link.for_listener(self.rng.u64(..));
         let address = address_of(number);
@@ -243,6 +254,19 @@ impl World {
             self.now = self.now.max(next);
             self.deliver_due();
             self.fire_timers();
+            self.hear_crowd();
+        }
+    }
+
+    /// Takes what the crowd has to say by now.
+    fn hear_crowd(&mut self) {
+        let Some(crowd) = &mut self.crowd else { return };
+        let delay = self.plan.link.delay_of(CROWD_CLASS);
+        for packet in crowd.speak(self.now) {
+            self.tally.on_feedback(&packet);
+            let from = plan::crowd_address(packet.header.number);
+            let at = self.now.after(delay);
+            self.schedule(at, Arrival::Feedback { packet: Box::new(packet), from });
         }
     }
 
@@ -250,7 +274,8 @@ impl World {
         let event = self.events.peek().map(|Reverse(event)| event.at);
         let timer = self.timers.first().map(|(at, _)| *at);
         let sender = self.sender.poll_timeout().map(|(at, _)| at);
-        [event, timer, sender].into_iter().flatten().min()
+        let crowd = self.crowd.as_ref().and_then(Crowd::due);
+        [event, timer, sender, crowd].into_iter().flatten().min()
     }
 
     fn feed_sender(&mut self) {
@@ -298,6 +323,10 @@ impl World {
                     let at = self.now.after(self.plan.link.delay_of(class));
                     self.schedule(at, Arrival::Group { packet: Arc::clone(&packet), class });
                 }
+                if self.crowd.is_some() && crowd::is_heard(packet.header.kind) {
+                    let at = self.now.after(self.plan.link.delay_of(CROWD_CLASS));
+                    self.schedule(at, Arrival::Crowd { packet });
+                }
             }
             Destination::Unicast(address) => {
                 if let Some(&listener) = self.by_address.get(&address) {
@@ -336,6 +365,11 @@ impl World {
                     self.arrive(&packet, listener, Via::Feedback);
                 }
                 Arrival::One { packet, listener, via } => self.receive(&packet, listener, via),
+                Arrival::Crowd { packet } => {
+                    if let Some(crowd) = &mut self.crowd {
+                        crowd.hear(&packet, self.now);
+                    }
+                }
                 Arrival::Feedback { packet, from } => {
                     self.sender.handle_packet(&packet, from, self.now);
                 }
@@ -447,6 +481,12 @@ impl World {
         &self.listeners
     }
 
+    /// Receivers of the crowd, and how many of them times blocks still lack something.
+    #[must_use]
+    pub fn crowd(&self) -> (u64, u64) {
+        self.crowd.as_ref().map_or((0, 0), |crowd| (crowd.size(), crowd.lacking()))
+    }
+
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -465,6 +505,9 @@ pub const OVERHEAD: u16 = 42;
 
 /// What the sender is given at a time.
 const PUSH: usize = 64 << 10;
+
+/// The crowd is neither among the nearest nor among the farthest.
+const CROWD_CLASS: usize = 1;
 
 /// As many datagrams as one GSO send takes.
 const BURST: usize = 44;

@@ -1,7 +1,9 @@
-//! A thousand receivers.
+//! A thousand receivers, and a million.
 
+use lab::sim::Sim;
 use lab::world::{Plan, World};
 
+use crate::repair::thousand;
 use crate::{finish, packets, plan, rough};
 
 #[test]
@@ -20,4 +22,18 @@ fn a_thousand_receivers_follow_an_automatic_rate() {
     world.publish(packets(1_000));
     finish(&mut world);
     assert_eq!(world.complete(), 1_000);
+}
+
+#[test]
+fn a_million_cost_no_more_feedback_than_a_thousand() {
+    let sim = Sim { receivers: 1_000_000, ..thousand(0.01, 10_000) };
+    let (world, figures) = sim.run_world();
+    assert_eq!(figures.complete, 1_000_000, "{figures:?}");
+    assert!(figures.feedback_ratio < 0.05, "{figures:?}");
+    let estimate = figures.audience_estimate / 1e6;
+    assert!((0.75..1.25).contains(&estimate), "{figures:?}");
+    for q in [0.5, 0.9] {
+        let loss = world.sender().loss_quantile(q);
+        assert!((0.008..0.012).contains(&loss), "{q}: {loss}");
+    }
 }

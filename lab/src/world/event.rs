@@ -24,6 +24,8 @@ pub(super) enum Arrival {
     One { packet: Arc<Packet>, listener: usize, via: Via },
     /// At the link of one listener.
     Unicast { packet: Arc<Packet>, listener: usize },
+    /// At the crowd.
+    Crowd { packet: Arc<Packet> },
     /// At the sender.
     Feedback { packet: Box<Packet>, from: SocketAddr },
 }

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proto::config::{Ahead, Interleave};
+use proto::poll::Poll;
 use proto::wire::StreamMode;
 use proto::{
     Bitrate, ByteCount, Delivery, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
@@ -19,6 +20,10 @@ pub struct Plan {
     pub seed: u64,
     /// How many receivers there are from the beginning.
     pub receivers: usize,
+    /// How many more there are that are not simulated one by one; they lose what the others lose.
+    pub crowd: u64,
+    /// Only ids that register where one in 2^n does: the others are the crowd's.
+    pub enrolled_at: u8,
     /// What lies between the sender and each of them.
     pub link: Link,
     /// The stream's rate; `None` is `auto`.
@@ -47,6 +52,8 @@ impl Default for Plan {
         Self {
             seed: 1,
             receivers: 10,
+            crowd: 0,
+            enrolled_at: 0,
             link: Link::default(),
             rate: Some(Bitrate(100_000_000)),
             delivery: Delivery::Reliable,
@@ -101,14 +108,20 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
     }
 }
 
-pub(super) fn receiver_config(plan: &Plan, number: usize, seed: u64) -> ReceiverConfig {
+/// The first id from `from` that registers where the plan wants it to.
+pub(super) fn next_id(plan: &Plan, from: u128) -> SubscriberId {
+    let poll = Poll { enrol: plan.enrolled_at, ..Poll::default() };
+    (from..).map(SubscriberId).find(|id| poll.enrols(*id)).unwrap_or_default()
+}
+
+pub(super) fn receiver_config(plan: &Plan, id: SubscriberId, seed: u64) -> ReceiverConfig {
     let mut bytes = [0; 32];
     for (byte, seed) in bytes.iter_mut().zip(seed.to_be_bytes()) {
         *byte = seed;
     }
     ReceiverConfig {
-        subscriber: SubscriberId(number as u128 + 1),
-        name: format!("r{number}").parse().unwrap_or_default(),
+        subscriber: id,
+        name: format!("r{}", id.0 - 1).parse().unwrap_or_default(),
         stream: None,
         start: proto::config::Start::Oldest,
         delivery: None,
@@ -128,6 +141,12 @@ pub(super) fn source_address() -> SocketAddr {
 pub(super) fn address_of(number: usize) -> SocketAddr {
     let host = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(0x0a01_0000);
     SocketAddr::from((Ipv4Addr::from(host), 6_000))
+}
+
+/// Everybody of the crowd speaks from a host of its own.
+pub(super) fn crowd_address(number: u64) -> SocketAddr {
+    let host = u32::try_from(number % (1 << 23)).unwrap_or(0);
+    SocketAddr::from((Ipv4Addr::from(0x0a80_0000 | host), 6_000))
 }
 
 /// A sender need not know everybody by name before it begins.

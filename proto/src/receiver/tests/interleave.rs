@@ -22,7 +22,7 @@ impl Bench {
     }
 
     /// What was asked for by count: the block's first seq and how many.
-    fn needs(&self) -> Vec<Vec<(u64, u8)>> {
+    fn needs_of_each(&self) -> Vec<Vec<(u64, u8)>> {
         let naks = self.said.iter().filter_map(|(_, _, body)| {
             let Body::Nak(nak) = body else { return None };
             Some(nak.needs.iter().map(|need| (need.block.0, need.count)))
@@ -49,7 +49,7 @@ fn a_burst_is_asked_for_once_the_superblock_is_over_one_packet_of_each_block() {
     bench.give(PACKETS, PACKETS..PACKETS + 1);
     bench.run(millis(2));
     assert_eq!(bench.asked(), [vec![range(5, 9)]]);
-    assert_eq!(bench.needs(), [vec![(0, 1), (1, 1), (2, 1), (3, 1)]]);
+    assert_eq!(bench.needs_of_each(), [vec![(0, 1), (1, 1), (2, 1), (3, 1)]]);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_is_lost_at_the_seam_waits_for_the_second_round_and_no_longer() {
     bench.give(PACKETS, PACKETS + DEPTH..PACKETS + DEPTH + 1);
     bench.run(millis(3));
     assert_eq!(bench.asked(), [vec![range(PACKETS - 1, PACKETS)]]);
-    assert_eq!(bench.needs(), [vec![(DEPTH - 1, 1)]]);
+    assert_eq!(bench.needs_of_each(), [vec![(DEPTH - 1, 1)]]);
 }
 
 #[test]
@@ -80,11 +80,11 @@ fn a_confirmation_for_one_block_holds_back_only_what_is_missing_of_it() {
     let mut bench = Bench::known(many);
     bench.give(0, without(0..PACKETS, &[5, 6, 7, 8]));
     bench.give(PACKETS, PACKETS..PACKETS + 1);
-    let needs = List::truncated([wire::Need { block: Seq(2), count: 1 }]);
+    let needs = List::truncated([Need { block: Seq(2), count: 1 }]);
     bench.hear(Body::Ncf(Ncf { ranges: List::new(), needs }));
     bench.run(millis(3));
     assert_eq!(bench.asked(), [vec![range(5, 6), range(7, 9)]]);
-    assert_eq!(bench.needs(), [vec![(0, 1), (1, 1), (3, 1)]]);
+    assert_eq!(bench.needs_of_each(), [vec![(0, 1), (1, 1), (3, 1)]]);
     assert_eq!(bench.receiver.stats().naks_suppressed, 1);
 }
 
@@ -136,5 +136,8 @@ fn of_blocks_that_nothing_came_of_a_heartbeat_tells_how_long_they_are() {
     bench.run(millis(3));
     assert_eq!(bench.asked(), [vec![range(PACKETS, PACKETS + 6)]]);
     let first = PACKETS;
-    assert_eq!(bench.needs(), [vec![(first, 2), (first + 1, 2), (first + 2, 1), (first + 3, 1)]]);
+    assert_eq!(
+        bench.needs_of_each(),
+        [vec![(first, 2), (first + 1, 2), (first + 2, 1), (first + 3, 1)]]
+    );
 }
