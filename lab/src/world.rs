@@ -192,6 +192,11 @@ impl World {
         self.after(number);
     }
 
+    /// From now on every listener loses this share of datagrams, each on its own.
+    pub fn set_loss(&mut self, loss: f64) {
+        self.listeners.iter_mut().for_each(|listener| listener.link.set_loss(loss));
+    }
+
     /// From now on the nearest listener is this far away.
     pub fn set_delay(&mut self, delay: Duration) {
         self.plan.link.delay = delay;

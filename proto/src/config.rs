@@ -1,6 +1,10 @@
 //! What a sender and a receiver are told before they start.
 
+mod flow;
+
 use std::time::Duration;
+
+pub use flow::{Flow, SlowPolicy, SlowPolicyError};
 
 use crate::wire::{Name, StreamMode};
 use crate::{Bitrate, ByteCount, SessionId, StreamId, SubscriberId};
@@ -145,6 +149,8 @@ pub struct SenderConfig {
     pub wait_at_most: Duration,
     /// How long End is repeated for those who have not all.
     pub finish_timeout: Duration,
+    /// How the rate is shared, and when who cannot follow is let go.
+    pub flow: Flow,
     /// The shortest and the longest time between two heartbeats.
     pub heartbeat: (Duration, Duration),
     /// Seeds the cookie and the back-offs: 32 random bytes.

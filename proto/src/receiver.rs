@@ -13,6 +13,7 @@
 //! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
 //! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
+//! | the sender lets go of us | `receiver/evicted.rs` |
 //! | what the sender is told | `receiver/report.rs`, `receiver/bursts.rs`, `receiver/enrol.rs` |
 //! | whether this one is to speak at all | `receiver/lots.rs` |
 //! | the sender's clock | `receiver/clock.rs` |
@@ -27,6 +28,7 @@ mod clock;
 mod delivery;
 mod enrol;
 mod event;
+mod evicted;
 mod gaps;
 mod lots;
 mod nak;

@@ -10,9 +10,12 @@
 //! | payload into packets | `sender/packetizer.rs` |
 //! | what can still be repaired | `sender/window.rs` |
 //! | who goes next, and how a burst is written | `sender/transmit.rs` |
-//! | when the next burst may leave | `sender/pacer.rs` |
+//! | when the next burst may leave | `sender/pacer.rs`, `sender/pace.rs` |
+//! | what loss does to the rate | `sender/cap.rs`, `sender/breaker.rs` |
+//! | what repair may take of it, and who asks | `sender/budget.rs`, `sender/askers.rs` |
+//! | who holds the stream back | `sender/slow.rs` |
 //! | what subscribers say | `sender/feedback.rs` |
-//! | NAKs in, repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count |
+//! | NAKs in, repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count, `sender/few.rs` by unicast |
 //! | parity ahead of loss | `sender/ahead.rs` |
 //! | how many blocks are interleaved | `sender/interleave.rs` |
 //! | late joiners | `sender/catch_up.rs` |
@@ -23,18 +26,25 @@
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
 mod ahead;
+mod askers;
 mod audience;
+mod breaker;
+mod budget;
+mod cap;
 mod catch_up;
 mod census;
 mod event;
 mod feedback;
+mod few;
 mod heartbeat;
 mod interleave;
+mod pace;
 mod pacer;
 mod packetizer;
 mod parity;
 mod phase;
 mod repair;
+mod slow;
 mod statement;
 mod stats;
 #[cfg(test)]
@@ -48,22 +58,32 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use audience::{Audience, Subscriber};
+pub use breaker::BreakerState;
 pub use event::{Event, Outcome, Unfinished};
 pub use stats::SenderStats;
 pub use transmit::{Destination, Transmit};
 
 use crate::cookie::CookieJar;
 use crate::grtt::{GroupSize, Grtt};
-use crate::wire::{self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
-use crate::{SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
+use crate::wire::{
+    self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN, MAX_MESSAGE_LEN, StreamMode,
+};
+use crate::{Bitrate, Delivery, SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
+use breaker::Breaker;
+use budget::Budget;
+use cap::Cap;
+use catch_up::CatchUp;
 use census::Census;
+use few::Few;
 use heartbeat::Heartbeat;
 use interleave::Interleaving;
+use pace::Surge;
 use pacer::Pacer;
 use packetizer::Packetizer;
 use parity::Parity;
 use phase::Phase;
 use repair::Repair;
+use slow::Progress;
 use window::Window;
 
 /// What a sender waits for.
@@ -87,12 +107,22 @@ pub enum Timer {
     WaitFor,
     /// End is to be said again, or the wait for the last subscriber is over.
     End,
+    /// Somebody is waited for: it is watched.
+    Slow,
+    /// A stream that the circuit breaker stopped is tried again.
+    Breaker,
 }
 
-/// The window has no room; the payload comes back untouched.
+/// Why payload was not taken; it comes back untouched.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the transmit window is full")]
-pub struct WindowFull(pub Bytes);
+pub enum PushError {
+    /// Too much waits to be sent already, or the stream was closed: later there may be room.
+    #[error("the transmit window is full")]
+    WindowFull(Bytes),
+    /// No subscriber would put it together.
+    #[error("a message of {} bytes: the longest that subscribers take has {MAX_MESSAGE_LEN}", .0.len())]
+    TooLong(Bytes),
+}
 
 /// Why a sender cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,9 +147,17 @@ pub struct Sender {
     packetizer: Packetizer,
     window: Window,
     pacer: Pacer,
+    cap: Cap,
+    breaker: Breaker,
+    budget: Budget,
+    surge: Surge,
+    /// When the audience was last looked at.
+    looked: Timestamp,
+    progress: Progress,
     heartbeat: Heartbeat,
     announce_due: Timestamp,
     repair: Repair,
+    few: Few,
     parity: Parity,
     /// The first packet whose block was given no parity ahead yet.
     ahead_from: Seq,
@@ -171,9 +209,20 @@ impl Sender {
             packetizer: Packetizer::new(coded_len - CODED_PREFIX_LEN, config.mode),
             window: Window::new(config.k, config.interleave.at_first()),
             pacer: Pacer::new(config.rate, config.burst),
+            cap: Cap::new(now),
+            breaker: Breaker::new(&config.flow, config.delivery, now),
+            budget: Budget::new(
+                config.flow.repair_budget,
+                config.rate.unwrap_or(UNHEARD_RATE),
+                u64::from(config.datagram_len) + u64::from(config.overhead_len),
+            ),
+            surge: Surge::default(),
+            looked: now,
+            progress: Progress::default(),
             heartbeat: Heartbeat::new(config.heartbeat, now),
             announce_due: now,
             repair: Repair::default(),
+            few: Few::default(),
             parity: Parity::default(),
             ahead_from: ahead::START,
             ahead_loss: (Timestamp::ZERO, 0.0),
@@ -216,11 +265,19 @@ impl Sender {
     /// Takes all of `payload` or nothing: a piece of the stream of bytes, or one message.
     ///
     /// # Errors
-    /// [`WindowFull`] with the payload if too much waits to be sent already, or the stream was
-    /// closed.
-    pub fn push(&mut self, payload: Bytes, now: Timestamp) -> Result<(), WindowFull> {
+    /// [`PushError::WindowFull`] with the payload if too much waits to be sent already, or the
+    /// stream was closed; [`PushError::TooLong`] with a message of more than [`MAX_MESSAGE_LEN`].
+    pub fn push(&mut self, payload: Bytes, now: Timestamp) -> Result<(), PushError> {
+        if self.config.mode == StreamMode::Messages && payload.len() > MAX_MESSAGE_LEN {
+            return Err(PushError::TooLong(payload));
+        }
+        if self.breaker.is_stopped() && self.config.delivery != Delivery::Reliable {
+            // By the time the stream is tried again, nobody wants it any more.
+            self.stats.payload_dropped += payload.len() as u64;
+            return Ok(());
+        }
         if !self.has_room() {
-            return Err(WindowFull(payload));
+            return Err(PushError::WindowFull(payload));
         }
         self.stats.payload_bytes += payload.len() as u64;
         let window = &mut self.window;
@@ -254,7 +311,8 @@ impl Sender {
         }
         self.flush(now);
         self.window.close_block();
-        self.phase.close(sha256, aborted);
+        let is_whole = self.stats.payload_dropped == 0;
+        self.phase.close(sha256.filter(|_| is_whole), aborted);
         self.advance_phase(now);
     }
 
@@ -265,10 +323,7 @@ impl Sender {
         }
         self.send_ahead(now);
         self.make_room(now);
-        for (subscriber, name) in self.audience.mark_silent(self.silent_after(), now) {
-            self.stats.leaves += 1;
-            self.events.push_back(Event::SubscriberSilent { subscriber, name });
-        }
+        self.look_at_audience(now);
         self.advance_phase(now);
     }
 
@@ -283,6 +338,8 @@ impl Sender {
             Some((self.announce_due, Timer::Announce)),
             self.heartbeat_due().map(|due| (due, Timer::Heartbeat)),
             self.block_due().map(|due| (due, Timer::Block)),
+            self.look_due().map(|due| (due, Timer::Slow)),
+            self.breaker.due().map(|due| (due.max(self.next_look()), Timer::Breaker)),
             self.phase.due(),
         ];
         others.into_iter().chain([control, self.burst_due()]).flatten().min()
@@ -361,19 +418,22 @@ impl Sender {
         self.parity.expire(trail);
         let mut taken = Vec::new();
         for row in self.audience.rows() {
-            if row.catch_up.as_ref().is_some_and(|catch_up| catch_up.is_behind(trail)) {
+            let again = self.grtt.get();
+            let behind =
+                |catch_up: &CatchUp| catch_up.is_behind(trail) || catch_up.is_owed_word(again, now);
+            if row.catch_up.as_ref().is_some_and(behind) {
                 taken.push(row.id);
             }
         }
         for id in taken {
-            self.shorten_catch_up(id);
+            self.shorten_catch_up(id, now);
         }
     }
 
     /// Subscribers report at least as often as [`crate::receiver`] says; several missed in a row
     /// mean that nobody is there.
     fn silent_after(&self) -> Duration {
-        SILENT_AFTER.max(self.census.report_interval() * 6)
+        self.config.flow.slow_after.max(self.census.report_interval() * 6)
     }
 }
 
@@ -393,5 +453,5 @@ const MAX_UNSENT: u64 = 4 << 20;
 /// report corrects it.
 const INITIAL_GRTT: Duration = Duration::from_millis(10);
 
-/// Who says nothing for this long is no longer waited for.
-const SILENT_AFTER: Duration = Duration::from_secs(2);
+/// What is sent while nobody has said what it can take.
+const UNHEARD_RATE: Bitrate = Bitrate(100_000_000);

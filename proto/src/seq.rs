@@ -102,6 +102,13 @@ impl SeqRange {
         Self { first, end: self.end.min(other.end).max(first) }
     }
 
+    /// Its first `count` packets, and the others.
+    #[must_use]
+    pub fn split_at(&self, count: u64) -> (Self, Self) {
+        let middle = self.first.plus(count).min(self.end);
+        (Self { first: self.first, end: middle }, Self { first: middle, end: self.end })
+    }
+
     /// Each seq of it, in order.
     pub fn iter(&self) -> impl Iterator<Item = Seq> + use<> {
         (self.first.0..self.end.0).map(Seq)

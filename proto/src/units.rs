@@ -300,6 +300,12 @@ impl Ratio {
         (0.0..=1.0).contains(&value).then_some(Self(value))
     }
 
+    /// So many hundredths; all of it from 100 on.
+    #[must_use]
+    pub const fn percent(hundredths: u8) -> Self {
+        if hundredths < 100 { Self(hundredths as f64 / 100.0) } else { Self::ONE }
+    }
+
     /// As a number from 0 to 1.
     #[must_use]
     pub fn value(self) -> f64 {

@@ -194,11 +194,14 @@ pub enum Discard {
     /// Under a key of an epoch that is over, or not yet known.
     #[error("epoch")]
     Epoch,
+    /// One of so many from one host that it was not looked at.
+    #[error("flood")]
+    Flood,
 }
 
 impl Discard {
     /// Every reason, in the order of [`Discard::index`].
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Truncated,
         Self::Version,
         Self::Kind,
@@ -214,6 +217,7 @@ impl Discard {
         Self::Forged,
         Self::Replayed,
         Self::Epoch,
+        Self::Flood,
     ];
 
     /// Its place in a table of counters.
@@ -222,6 +226,9 @@ impl Discard {
         self as usize
     }
 }
+
+/// The longest message that is put together: 64 MiB without its own length, in bytes.
+pub const MAX_MESSAGE_LEN: usize = (64 << 20) - 4;
 
 /// A datagram as received: shared, so that a payload is a slice of it.
 pub type Datagram = Bytes;

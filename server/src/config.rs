@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use host::http::HttpAddress;
 use host::interface::Interface;
-use proto::config::{Ahead, Interleave};
+use proto::config::{Ahead, Flow, Interleave};
 use proto::endpoint::same_ethernet_mac;
 use proto::units::SizeOrDuration;
 use proto::wire::{Name, StreamMode};
@@ -19,7 +19,7 @@ use proto::{Bitrate, ByteCount, Delivery, StreamId};
 pub use self::error::ConfigError;
 use self::route::{Outlet, Route};
 use crate::flags::input::InputSpec;
-use crate::flags::value::{Rate, WaitFor};
+use crate::flags::value::{Rate, Threshold, WaitFor};
 use crate::flags::{DEFAULT_RETAIN, StreamFlags};
 use crate::input::InputConfig;
 use crate::report::Talk;
@@ -62,6 +62,8 @@ pub struct StreamConfig {
     pub interleave: Interleave,
     /// `None`: as fast as the slowest kept subscriber takes it.
     pub rate: Option<Bitrate>,
+    /// How the rate is shared, and when who cannot follow is let go.
+    pub flow: Flow,
     /// No burst takes longer than this at the stream's rate.
     pub burst: Duration,
     /// Payload that is kept.
@@ -128,6 +130,7 @@ impl StreamConfig {
             ahead: flags.parity.unwrap_or_default(),
             interleave: flags.interleave.unwrap_or_default(),
             rate,
+            flow: flow(&flags)?,
             burst: flags.burst.unwrap_or(DEFAULT_BURST),
             retain,
             retain_for,
@@ -158,6 +161,27 @@ fn delivery(deadline: Option<Duration>) -> Result<Delivery, ConfigError> {
         Some(deadline) if deadline < Duration::from_millis(1) => Err(ConfigError::Deadline),
         Some(deadline) => Ok(Delivery::Timely(deadline)),
     }
+}
+
+fn flow(flags: &StreamFlags) -> Result<Flow, ConfigError> {
+    let default = Flow::default();
+    let slow_after = flags.slow_after.unwrap_or(default.slow_after);
+    if slow_after < SHORTEST_SLOW {
+        return Err(ConfigError::SlowAfter);
+    }
+    let breaker = match flags.breaker {
+        None => default.breaker,
+        Some(Threshold::Off) => None,
+        Some(Threshold::Above(loss)) => Some(loss),
+    };
+    Ok(Flow {
+        repair_budget: flags.repair_budget.unwrap_or(default.repair_budget),
+        repair_unicast_below: flags.repair_unicast_below.unwrap_or(default.repair_unicast_below),
+        slow: flags.slow,
+        slow_after,
+        slow_floor: flags.slow_floor.unwrap_or(default.slow_floor),
+        breaker,
+    })
 }
 
 fn block(block: Option<u8>) -> Result<u8, ConfigError> {
@@ -271,6 +295,9 @@ const DEFAULT_BURST: Duration = Duration::from_micros(450);
 const DEFAULT_FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEFAULT_BLOCK: u8 = 64;
+
+/// Subscribers report ten times a second: less silence than this is none.
+const SHORTEST_SLOW: Duration = Duration::from_millis(500);
 
 /// Less than this is less than one push of payload.
 const SMALLEST_RETAIN: u64 = 1 << 20;

@@ -15,14 +15,14 @@ use clap::builder::FalseyValueParser;
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use proto::ByteCount;
-use proto::config::{Ahead, Interleave};
-use proto::units::{SizeOrDuration, parse_duration};
+use proto::config::{Ahead, Interleave, SlowPolicy};
+use proto::units::{Ratio, SizeOrDuration, parse_duration};
 use proto::wire::Name;
 use serde::Deserialize;
 
 use self::input::InputSpec;
 use self::target::Target;
-use self::value::{Dscp, Rate, WaitFor};
+use self::value::{Dscp, Rate, Threshold, WaitFor};
 
 /// One stream: what it is, where it goes and how.
 ///
@@ -149,6 +149,37 @@ pub struct StreamFlags {
     #[arg(long, value_name = "DEPTH|auto", env = "ONECAST_INTERLEAVE")]
     #[serde(deserialize_with = "text::option")]
     pub interleave: Option<Interleave>,
+
+    /// Share of what is sent that repair may take while data waits [default: 25%]
+    #[arg(long, value_name = "25%", env = "ONECAST_REPAIR_BUDGET")]
+    #[serde(deserialize_with = "text::option")]
+    pub repair_budget: Option<Ratio>,
+
+    /// What fewer subscribers than this ask for goes to each of them by unicast [default: 0, never]
+    #[arg(long, value_name = "N", env = "ONECAST_REPAIR_UNICAST_BELOW")]
+    pub repair_unicast_below: Option<u32>,
+
+    /// A subscriber that holds the stream back or says nothing: `warn` names it, `evict` lets it go,
+    /// too [default: evict with --rate auto, warn with a fixed rate]
+    #[arg(long, value_name = "warn|evict", env = "ONECAST_SLOW")]
+    #[serde(deserialize_with = "text::option")]
+    pub slow: Option<SlowPolicy>,
+
+    /// How long it may do so; it is named after half of it [default: 2s]
+    #[arg(long, value_name = "2s", env = "ONECAST_SLOW_AFTER", value_parser = parse_duration)]
+    #[serde(deserialize_with = "value::duration_in_file")]
+    pub slow_after: Option<Duration>,
+
+    /// Who takes at least this share of what the others could have is not slow [default: 5%]
+    #[arg(long, value_name = "5%", env = "ONECAST_SLOW_FLOOR")]
+    #[serde(deserialize_with = "text::option")]
+    pub slow_floor: Option<Ratio>,
+
+    /// Loss that lasts above this lowers the rate, then stops repair, then the stream
+    /// [default: 30%]
+    #[arg(long, value_name = "30%|off", env = "ONECAST_BREAKER")]
+    #[serde(deserialize_with = "text::option")]
+    pub breaker: Option<Threshold>,
 }
 
 /// How the program behaves.
@@ -200,6 +231,12 @@ impl StreamFlags {
             block: self.block.or(below.block),
             parity: self.parity.or(below.parity),
             interleave: self.interleave.or(below.interleave),
+            repair_budget: self.repair_budget.or(below.repair_budget),
+            repair_unicast_below: self.repair_unicast_below.or(below.repair_unicast_below),
+            slow: self.slow.or(below.slow),
+            slow_after: self.slow_after.or(below.slow_after),
+            slow_floor: self.slow_floor.or(below.slow_floor),
+            breaker: self.breaker.or(below.breaker),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use host::metrics::{Definition, Samples, Snapshot, counter, gauge};
 use host::registry::Registries;
+use proto::sender::BreakerState;
 use proto::wire::Kind;
 
 use crate::snapshot::{LOSS_QUANTILES, Shared, StreamSnapshot};
@@ -28,6 +29,7 @@ fn add(stream: &StreamSnapshot, samples: &mut Samples) {
     let name = stream.name.as_str();
     add_sent(stream, samples);
     add_feedback(stream, samples);
+    add_flow(stream, samples);
     add_input(stream, samples);
     let is_started = if stream.is_started { 1 } else { 0 };
     samples.count("stream_started", &[name], is_started);
@@ -69,14 +71,32 @@ fn add_feedback(stream: &StreamSnapshot, samples: &mut Samples) {
         samples.count("feedback_received_total", &[name, kind.name()], count.datagrams);
         samples.count("feedback_bytes_total", &[name, kind.name()], count.bytes);
     }
-    for (reason, count) in
-        [("held_down", stats.suppressed_held_down), ("too_late", stats.suppressed_too_late)]
-    {
+    let suppressed = [
+        ("held_down", stats.suppressed_held_down),
+        ("too_late", stats.suppressed_too_late),
+        ("over_budget", stats.suppressed_over_budget),
+    ];
+    for (reason, count) in suppressed {
         samples.count("repairs_suppressed_total", &[name, reason], count);
     }
     for (reason, count) in stats.discarded.iter() {
         samples.count("datagrams_discarded_total", &[name, &reason.to_string()], count);
     }
+}
+
+fn add_flow(stream: &StreamSnapshot, samples: &mut Samples) {
+    let (name, stats) = (stream.name.as_str(), &stream.stats);
+    samples.count("slow_warnings_total", &[name], stats.slow_warned);
+    for (reason, count) in [("slow", stats.evicted_slow), ("silent", stats.evicted_silent)] {
+        samples.count("subscribers_evicted_total", &[name, reason], count);
+    }
+    // 0: the stream goes as fast as its audience takes it.
+    samples.add("pace_bits_per_second", &[name], stream.pace.map_or(0.0, |rate| rate.0 as f64));
+    samples.add("breaker_state", &[name], stream.breaker.index() as f64);
+    for (state, count) in BreakerState::ALL.into_iter().zip(stats.breaker_steps) {
+        samples.count("breaker_steps_total", &[name, state.name()], count);
+    }
+    samples.count("payload_dropped_bytes_total", &[name], stats.payload_dropped);
 }
 
 fn add_input(stream: &StreamSnapshot, samples: &mut Samples) {
@@ -92,6 +112,7 @@ fn add_input(stream: &StreamSnapshot, samples: &mut Samples) {
 const STREAM: &[&str] = &["stream"];
 const SENT: &[&str] = &["stream", "mode", "to", "kind"];
 const KIND: &[&str] = &["stream", "kind"];
+const STEP: &[&str] = &["stream", "step"];
 const REASON: &[&str] = &["stream", "reason"];
 
 /// Every metric of the publisher.
@@ -120,7 +141,30 @@ const DEFINITIONS: &[Definition] = &[
         "Share of packets that subscribers lose on the way: the share `of` them loses less.",
     ),
     counter("joins_total", STREAM, "Subscribers that proved their address."),
-    counter("leaves_total", STREAM, "Subscribers that left or fell silent."),
+    counter("leaves_total", STREAM, "Subscribers that left, fell silent or were let go."),
+    counter(
+        "slow_warnings_total",
+        STREAM,
+        "Times that a subscriber was named for holding the stream back or being quiet.",
+    ),
+    counter("subscribers_evicted_total", REASON, "Subscribers that were let go."),
+    gauge(
+        "pace_bits_per_second",
+        STREAM,
+        "The rate that the pacer keeps; 0: as fast as the audience takes it.",
+    ),
+    gauge(
+        "breaker_state",
+        STREAM,
+        "What the circuit breaker does: 0 nothing, 1 to 3 half, quarter, eighth of the rate, 4 no \
+         repair, 5 the stream is stopped.",
+    ),
+    counter("breaker_steps_total", STEP, "Steps of the circuit breaker, by where they led."),
+    counter(
+        "payload_dropped_bytes_total",
+        STREAM,
+        "Payload not sent because the circuit breaker had stopped a stream with a deadline.",
+    ),
     gauge("stream_started", STREAM, "1 once the wait for the first subscriber is over."),
     counter("naks_received_total", STREAM, "NAKs received."),
     counter("packets_asked_total", STREAM, "Packets that NAKs asked for, each NAK counted anew."),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use proto::SubscriberId;
-use proto::sender::Event;
+use proto::sender::{BreakerState, Event};
 use proto::wire::{ByeReason, Kind, Name};
 use serde::Serialize;
 
@@ -50,7 +50,17 @@ pub enum News {
     },
     /// A subscriber said nothing for too long: the stream no longer waits for it.
     SubscriberSilent(Who),
-    /// A silent subscriber is heard again.
+    /// A subscriber holds the stream back or is quiet: if it goes on, it may be let go.
+    SubscriberSlow(Who),
+    /// A subscriber was let go: the stream no longer waits for it.
+    SubscriberEvicted {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A subscriber that was silent, or let go, is there again.
     SubscriberBack(Who),
     /// A subscriber reached the end.
     SubscriberFinished {
@@ -67,6 +77,15 @@ pub enum News {
         who: Who,
         /// Packets it is given.
         packets: u64,
+    },
+    /// The circuit breaker opened or closed by a step.
+    Breaker {
+        /// The stream.
+        stream: String,
+        /// What it does now.
+        state: &'static str,
+        /// Whether that is more than nothing.
+        open: bool,
     },
 }
 
@@ -101,6 +120,17 @@ impl News {
             Event::SubscriberSilent { subscriber, name } => {
                 Self::SubscriberSilent(who(subscriber, name))
             }
+            Event::SubscriberSlow { subscriber, name } => {
+                Self::SubscriberSlow(who(subscriber, name))
+            }
+            Event::SubscriberEvicted { subscriber, name, reason } => {
+                Self::SubscriberEvicted { who: who(subscriber, name), reason: reason.name() }
+            }
+            Event::Breaker { state } => Self::Breaker {
+                stream: stream.to_string(),
+                state: state.name(),
+                open: state != BreakerState::Closed,
+            },
             Event::SubscriberBack { subscriber, name } => {
                 Self::SubscriberBack(who(subscriber, name))
             }

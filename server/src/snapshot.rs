@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use proto::SessionId;
-use proto::sender::{SenderStats, Subscriber};
-use proto::wire::{Kind, Name, ReportState};
+use proto::sender::{BreakerState, SenderStats, Subscriber};
+use proto::wire::{EvictReason, Kind, Name, ReportState};
+use proto::{Bitrate, SessionId};
 
 use crate::input::InputCounters;
 use crate::socket::Failure;
@@ -41,6 +41,10 @@ pub struct StreamSnapshot {
     pub window_packets: u64,
     /// Blocks that are interleaved.
     pub interleave_depth: u32,
+    /// The rate that the pacer keeps; none: as fast as the audience takes it.
+    pub pace: Option<Bitrate>,
+    /// What the circuit breaker does.
+    pub breaker: BreakerState,
     /// The wait for the first subscriber is over.
     pub is_started: bool,
     /// Everything that will be sent was sent.
@@ -97,6 +101,8 @@ pub struct SubscriberRow {
     pub complete: bool,
     /// Whether it was still heard at the end.
     pub present: bool,
+    /// Why it was let go, if it was and did not come back.
+    pub evicted: Option<&'static str>,
     /// Packets it received.
     pub received: u64,
     /// Packets it got back by repair.
@@ -215,6 +221,7 @@ impl From<&Subscriber> for SubscriberRow {
             id: row.id().to_string(),
             complete: report.is_some_and(|report| report.state == ReportState::Complete),
             present: row.is_present(),
+            evicted: row.evicted().map(EvictReason::name),
             received: of(|report| report.received),
             repaired: of(|report| report.repaired),
             recovered: of(|report| report.recovered),

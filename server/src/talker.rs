@@ -92,8 +92,28 @@ fn log(news: &News) {
         News::SubscriberSilent(Who { stream, subscriber, .. }) => {
             tracing::warn!(stream, subscriber, "subscriber is silent: not waiting for it");
         }
+        News::SubscriberSlow(Who { stream, subscriber, .. }) => {
+            tracing::warn!(
+                stream,
+                subscriber,
+                "subscriber is slow: it holds the stream back or is quiet"
+            );
+        }
+        News::SubscriberEvicted { who: Who { stream, subscriber, .. }, reason } => {
+            tracing::warn!(stream, subscriber, reason, "subscriber let go: not waiting for it");
+        }
+        News::Breaker { stream, state, open: true } => {
+            tracing::warn!(
+                stream,
+                state,
+                "too much is lost for too long: the circuit breaker acts"
+            );
+        }
+        News::Breaker { stream, .. } => {
+            tracing::info!(stream, "the circuit breaker is closed: loss is low again");
+        }
         News::SubscriberBack(Who { stream, subscriber, .. }) => {
-            tracing::info!(stream, subscriber, "subscriber is heard again");
+            tracing::info!(stream, subscriber, "subscriber is back");
         }
         News::SubscriberFinished { who: Who { stream, subscriber, .. }, lost } => {
             tracing::info!(stream, subscriber, lost, "subscriber reached the end");

@@ -8,6 +8,7 @@
 //! | who joins late | `late_join.rs` |
 //! | a publisher that dies and comes back | `restart.rs` |
 //! | streams with a deadline | `timely.rs` |
+//! | pace, slow receivers, lasting loss, few askers | `flow.rs` |
 //! | partitions, deaths, every kind of packet lost | `faults.rs` |
 //! | each fault with several seeds | `matrix.rs` |
 //! | a thousand receivers | `scale.rs` |
@@ -16,6 +17,7 @@
 
 mod burst;
 mod faults;
+mod flow;
 mod invariants;
 mod late_join;
 mod loss;

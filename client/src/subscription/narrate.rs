@@ -34,9 +34,16 @@ impl Subscription {
             Event::CaughtUp => tracing::info!(group, "caught up"),
             // The output is told in order, and so is the log.
             Event::GaveUp(gap) => tracing::debug!(group, packets = %gap.range, "given up"),
-            Event::Evicted { reason } => {
-                tracing::warn!(group, ?reason, "the publisher let this subscriber go");
-            }
+            Event::Evicted { reason } if reason.may_return() => tracing::warn!(
+                group,
+                reason = reason.name(),
+                "the publisher let this subscriber go: it comes back as a late joiner"
+            ),
+            Event::Evicted { reason } => tracing::warn!(
+                group,
+                reason = reason.name(),
+                "the publisher let this subscriber go, and does not want it back"
+            ),
             Event::MtuSuspected { datagram_len } => tracing::warn!(
                 group,
                 datagram_len,

@@ -108,6 +108,7 @@ impl Session {
             wait_for: 1,
             wait_at_most: self.wait_at_most,
             finish_timeout: Duration::from_secs(10),
+            flow: proto::config::Flow::default(),
             heartbeat: (Duration::from_millis(10), Duration::from_millis(500)),
             seed: [7; 32],
         }

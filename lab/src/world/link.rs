@@ -107,6 +107,11 @@ impl LinkState {
         Fate { copies, extra_delay: late.then_some(self.link.reorder_delay) }
     }
 
+    pub(super) fn set_loss(&mut self, loss: f64) {
+        self.link.loss = loss;
+        (self.bad_left, self.good_left) = (0, self.good_run());
+    }
+
     /// How often what a listener says reaches the sender.
     pub(super) fn feedback_copies(&mut self) -> u8 {
         if self.loses_feedback() {

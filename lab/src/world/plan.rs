@@ -103,6 +103,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX).min(WAIT_FOR),
         wait_at_most: Duration::from_secs(2),
         finish_timeout: plan.finish_timeout,
+        flow: proto::config::Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
         seed: [7; 32],
     }

@@ -67,7 +67,7 @@ impl Receiver {
                 Ok(())
             }
             Body::Refused(refused) => {
-                self.on_refused(refused);
+                self.on_refused(refused, now);
                 Ok(())
             }
             Body::Heartbeat(heartbeat) => {
@@ -78,10 +78,10 @@ impl Receiver {
             Body::CookieChallenge(challenge) => self.on_challenge(*challenge, via),
             Body::CatchUpAccept(accept) => self.on_catch_up_accept(*accept, via, now),
             Body::Evict(evict) => {
-                if evict.subscriber != self.config.subscriber {
+                if evict.subscriber != self.config.subscriber || via != Via::Feedback {
                     return Err(Discard::Direction);
                 }
-                self.events.push_back(Event::Evicted { reason: evict.reason });
+                self.on_evict(evict.reason, now);
                 Ok(())
             }
             Body::Parity(coded) => {

@@ -17,6 +17,8 @@ pub(super) struct Missing {
     backoff: Duration,
     /// How often it was asked for.
     pub(super) tries: u32,
+    /// How often it was refused because others are repaired first.
+    refusals: u32,
     /// When it is no longer wanted.
     pub(super) deadline: Option<Timestamp>,
 }
@@ -39,7 +41,7 @@ impl Gaps {
     ) {
         if !range.is_empty() {
             let due = from.after(backoff);
-            let missing = Missing { end: range.end, due, backoff, tries: 0, deadline };
+            let missing = Missing { end: range.end, due, backoff, tries: 0, refusals: 0, deadline };
             self.insert(range.first, missing);
         }
     }
@@ -69,6 +71,23 @@ impl Gaps {
             self.insert(run.first, Missing { end: run.end, due, tries, ..missing });
         }
         suppressed as u64
+    }
+
+    /// `range` was refused for now: it waits for `first`, longer each time, and that it was asked
+    /// for does not count.
+    pub(super) fn postpone(
+        &mut self,
+        range: SeqRange,
+        first: Duration,
+        longest: Duration,
+        now: Timestamp,
+    ) {
+        for (run, missing) in self.take_in(range) {
+            let wait = first.saturating_mul(1 << missing.refusals.min(8)).min(longest.max(first));
+            let due = now.after(wait + missing.backoff);
+            let (tries, refusals) = (missing.tries.saturating_sub(1), missing.refusals + 1);
+            self.insert(run.first, Missing { end: run.end, due, tries, refusals, ..missing });
+        }
     }
 
     /// Gaps before `seq` that were never asked for wait for nothing but their back-off, from `from`.
@@ -232,6 +251,27 @@ mod tests {
         assert_eq!(due(&mut gaps), [range(10, 15), range(31, 32)]);
         assert_eq!(gaps.due(), Some(Timestamp(5_000)));
         assert_eq!(gaps.hold_back(range(0, 99), Timestamp(6_000)), 0, "asked for already");
+    }
+
+    #[test]
+    fn what_is_refused_waits_ever_longer_and_is_not_given_up_for_it() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(10, 20), NOW, Duration::ZERO, None);
+        let (first, longest) = (Duration::from_millis(10), Duration::from_millis(50));
+        let mut now = NOW;
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            for (run, missing) in gaps.take_due(now, 9) {
+                assert_eq!(missing.tries, 0);
+                gaps.asked(run, missing, now.after(longest));
+            }
+            gaps.postpone(range(0, 15), first, longest, now);
+            gaps.close(range(15, 20));
+            let due = gaps.due().unwrap();
+            waits.push(due.since(now).as_millis());
+            now = due;
+        }
+        assert_eq!(waits, [10, 20, 40, 50, 50]);
     }
 
     #[test]

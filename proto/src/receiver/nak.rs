@@ -144,9 +144,9 @@ impl Receiver {
         }
     }
 
-    pub(super) fn on_refused(&mut self, refused: &Refused) {
+    pub(super) fn on_refused(&mut self, refused: &Refused, now: Timestamp) {
         if refused.reason == RefusedReason::OverBudget {
-            return;
+            return self.wait_for_budget(refused, now);
         }
         let Some(session) = &mut self.session else { return };
         session.move_trail(refused.trail);
@@ -155,6 +155,16 @@ impl Receiver {
             self.give_up(range.to_seqs().clamp_to(all), GapCause::LeftWindow);
         }
         self.pass_trail();
+    }
+
+    /// The sender has other things to repair first: to have asked counts for nothing, and to ask
+    /// again soon would only be refused again.
+    fn wait_for_budget(&mut self, refused: &Refused, now: Timestamp) {
+        let Some(session) = &mut self.session else { return };
+        let first = (session.grtt * 2).max(SHORTEST_RETRY);
+        for range in refused.ranges.iter() {
+            session.gaps.postpone(range.to_seqs(), first, LONGEST_RETRY, now);
+        }
     }
 
     /// What the sender no longer keeps, and is not here, will not come.

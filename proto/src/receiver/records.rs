@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::wire::NO_RECORD;
+use crate::wire::{MAX_MESSAGE_LEN, NO_RECORD};
 
 /// Puts messages together from the payloads of packets, and finds its place again after a gap.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ fn record_len(bytes: &[u8]) -> Option<usize> {
 const LEN_LEN: usize = 4;
 
 /// A longer message is not put together: its length is not to be believed.
-const MAX_RECORD: usize = 64 << 20;
+const MAX_RECORD: usize = MAX_MESSAGE_LEN + LEN_LEN;
 
 #[cfg(test)]
 mod tests {

@@ -54,6 +54,8 @@ pub struct ReceiverStats {
     pub reports_sent: u64,
     /// Sessions adopted.
     pub sessions: u64,
+    /// Times that the publisher let go of this subscriber.
+    pub evictions: u64,
     /// Times that something missed was asked for by catch-up.
     pub catch_ups: u64,
 }

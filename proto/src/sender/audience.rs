@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::time::Duration;
 
 use super::catch_up::CatchUp;
 use super::event::{Outcome, Unfinished};
-use crate::wire::{ByeReason, Name, Report, ReportState};
+use super::slow::Standing;
+use crate::wire::{ByeReason, EvictReason, Name, Report, ReportState};
 use crate::{Seq, SubscriberId, Timestamp};
 
 /// A subscriber that proved its address.
@@ -24,12 +25,16 @@ pub struct Subscriber {
     pub(super) catch_up: Option<CatchUp>,
     /// Share of packets that it loses, smoothed.
     pub(super) loss: f64,
+    /// Datagrams that had been sent to the group when it last reported.
+    pub(super) sent: u64,
     /// Wire losses already counted as what unicast would have cost.
     pub(super) losses_counted: u64,
     /// The newest packet that it asked to be given from: to ask for the same again is no progress.
     pub(super) asked_from: Option<Seq>,
     /// Whether it belongs to the share that is asked to register.
     pub(super) is_asked: bool,
+    /// Whether it is kept.
+    pub(super) standing: Standing,
 }
 
 impl Subscriber {
@@ -57,10 +62,22 @@ impl Subscriber {
         self.report.as_ref()
     }
 
-    /// Whether it listens: neither gone nor silent.
+    /// Whether it listens: neither gone nor silent nor let go.
     #[must_use]
     pub fn is_present(&self) -> bool {
-        self.left.is_none() && !self.silent
+        self.left.is_none() && !self.silent && !self.standing.is_let_go()
+    }
+
+    /// Share of packets that it loses of late.
+    #[must_use]
+    pub fn measured_loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// Why it was let go, if it was and has not come back.
+    #[must_use]
+    pub fn evicted(&self) -> Option<EvictReason> {
+        self.standing.reason()
     }
 
     /// Whether it reached the end, whole or not.
@@ -70,12 +87,16 @@ impl Subscriber {
             .is_some_and(|state| matches!(state, ReportState::Complete | ReportState::Incomplete))
     }
 
-    /// Takes what a report says of loss since the last one.
-    pub(super) fn measure_loss(&mut self, report: &Report) {
+    /// Takes what a report says of loss since the last one; `sent` is how many datagrams were sent
+    /// to the group by now.
+    pub(super) fn measure_loss(&mut self, report: &Report, sent: u64) {
+        let sent_before = std::mem::replace(&mut self.sent, sent);
         let before = self.report.as_ref().map_or((0, 0), |old| (old.received, old.losses.wire));
         let received = report.received.saturating_sub(before.0);
         let lost = report.losses.wire.saturating_sub(before.1);
-        let seen = received + lost;
+        // What it received is told of data alone; what it lost may have been parity, too.
+        let sent = if self.report.is_some() { sent.saturating_sub(sent_before) } else { 0 };
+        let seen = (received + lost).max(sent);
         if seen > 0 {
             // A report of few packets says little: its weight is that of what it saw.
             let weight = (seen as f64 / LOSS_MEMORY).min(1.0);
@@ -88,8 +109,21 @@ impl Subscriber {
     }
 
     /// Whether the live stream waits for its credit.
-    fn is_kept(&self) -> bool {
-        self.is_present() && self.state() == Some(ReportState::Live)
+    pub(super) fn is_kept(&self) -> bool {
+        let is_live = self.state() == Some(ReportState::Live);
+        is_live && self.is_present() && self.standing.is_waited_for()
+    }
+
+    /// One past the newest packet that the stream may send for its sake.
+    pub(super) fn own_limit(&self, retained: u64) -> Option<Seq> {
+        let report = self.report.as_ref()?;
+        Some(report.limit.min(report.next.plus(retained)))
+    }
+
+    /// Packets that it has room for beyond what it knows of.
+    pub(super) fn room_left(&self) -> Option<u64> {
+        let report = self.report.as_ref()?;
+        Some(report.limit.since(report.highest))
     }
 
     fn given_up(&self) -> u64 {
@@ -147,6 +181,12 @@ pub(super) struct Together {
     pub(super) slowest: Option<Seq>,
     /// Whether a late joiner is being given what it missed.
     pub(super) late: bool,
+    /// One past the newest packet that all of those know of.
+    pub(super) highest: Option<Seq>,
+    /// Packets that the smallest socket of those holds.
+    pub(super) room: Option<u64>,
+    /// When the one of them was heard that was not heard for longest.
+    pub(super) heard: Option<Timestamp>,
 }
 
 impl Audience {
@@ -184,12 +224,18 @@ impl Audience {
         self.rows.len() < MAX_ROWS
     }
 
-    /// Whether there is room for one more; the place of who is gone the longest is taken.
-    pub(super) fn make_room(&mut self) -> bool {
-        if self.has_room() {
+    /// Whether there is room for one more from this host; the place of who is gone the longest is
+    /// taken, of the same host if that has had its share.
+    pub(super) fn make_room(&mut self, host: IpAddr) -> bool {
+        let is_of_host = |row: &&Subscriber| row.address.ip() == host;
+        // To count is only worth it where there are so many.
+        let is_greedy = self.rows.len() >= MAX_ROWS_OF_HOST
+            && self.rows.values().filter(is_of_host).count() >= MAX_ROWS_OF_HOST;
+        if self.has_room() && !is_greedy {
             return true;
         }
         let gone = self.rows.values().filter(|row| !row.is_present());
+        let gone = gone.filter(|row| !is_greedy || is_of_host(row));
         let Some(id) = gone.min_by_key(|row| row.heard).map(|row| row.id) else { return false };
         self.rows.remove(&id);
         self.together.set(None);
@@ -200,6 +246,23 @@ impl Audience {
     pub(super) fn proven(&mut self, id: SubscriberId, from: SocketAddr) -> Option<&mut Subscriber> {
         self.together.set(None);
         self.rows.get_mut(&id).filter(|row| row.address == from)
+    }
+
+    /// A row that is about to change.
+    pub(super) fn row_mut(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
+        self.together.set(None);
+        self.rows.get_mut(&id)
+    }
+
+    /// All rows, which are about to change.
+    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut Subscriber> {
+        self.together.set(None);
+        self.rows.values_mut()
+    }
+
+    /// What was measured of loss counts for nothing any more.
+    pub(super) fn forget_loss(&mut self) {
+        self.rows.values_mut().for_each(|row| row.loss = 0.0);
     }
 
     pub(super) fn get(&self, id: SubscriberId) -> Option<&Subscriber> {
@@ -227,9 +290,11 @@ impl Audience {
                 left: None,
                 catch_up: None,
                 loss: 0.0,
+                sent: 0,
                 losses_counted: 0,
                 asked_from: None,
                 is_asked,
+                standing: Standing::default(),
             },
         );
         true
@@ -248,6 +313,9 @@ impl Audience {
             credit: reports().map(|report| report.limit).min(),
             slowest: reports().map(|report| report.next).min(),
             late: self.rows.values().any(|row| row.is_present() && row.catch_up.is_some()),
+            highest: reports().map(|report| report.highest).min(),
+            room: kept().map(|row| row.standing.room).min(),
+            heard: kept().map(|row| row.heard).min(),
         };
         self.together.set(Some(together));
         together
@@ -274,27 +342,13 @@ impl Audience {
         }
     }
 
-    /// Marks who said nothing for `limit`, and gives back their ids and names.
-    pub(super) fn mark_silent(
-        &mut self,
-        limit: Duration,
-        now: Timestamp,
-    ) -> Vec<(SubscriberId, Name)> {
-        let mut silent = Vec::new();
-        self.together.set(None);
-        for row in self.rows.values_mut() {
-            if row.is_present() && !row.is_finished() && now.since(row.heard) > limit {
-                row.silent = true;
-                row.catch_up = None;
-                silent.push((row.id, row.name.clone()));
-            }
-        }
-        silent
-    }
-
-    /// Whether nobody is left whose end is worth waiting for.
-    pub(super) fn all_finished(&self) -> bool {
-        self.rows.values().all(|row| row.is_finished() || row.left.is_some())
+    /// Whether nobody is left whose end is worth waiting for: who was let go may come back within
+    /// `back_within`.
+    pub(super) fn all_finished(&self, back_within: Duration, now: Timestamp) -> bool {
+        self.rows.values().all(|row| {
+            let is_gone = row.left.is_some() || row.standing.is_given_up(back_within, now);
+            row.is_finished() || is_gone
+        })
     }
 
     /// How everyone fared, of an audience of so many.
@@ -311,6 +365,7 @@ impl Audience {
                     next: row.next(),
                     given_up: row.given_up(),
                     silent: row.silent,
+                    evicted: row.standing.reason(),
                 });
             }
         }
@@ -321,5 +376,38 @@ impl Audience {
 /// Packets after which what was measured before counts for nothing.
 const LOSS_MEMORY: f64 = 2_000.0;
 
+/// One host runs no more subscribers than this, and must not fill the table alone.
+pub(super) const MAX_ROWS_OF_HOST: usize = 1_024;
+
 /// A row costs some 400 bytes: the table of a sender never passes four megabytes, whoever knocks.
 pub(super) const MAX_ROWS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(audience: &mut Audience, id: u128, host: u8) -> bool {
+        let address = SocketAddr::from(([10, 0, 0, host], 6_000));
+        let has_room = audience.make_room(address.ip());
+        if has_room {
+            let newcomer =
+                Newcomer { id: SubscriberId(id), name: Name::default(), address, is_asked: true };
+            audience.admit(newcomer, Timestamp::ZERO);
+        }
+        has_room
+    }
+
+    #[test]
+    fn one_host_does_not_fill_the_table() {
+        let mut audience = Audience::default();
+        let admitted = (0..3_000).filter(|id| admit(&mut audience, *id, 1)).count();
+        assert_eq!(admitted, MAX_ROWS_OF_HOST);
+        assert!(admit(&mut audience, 5_000, 2), "another host has room");
+        if let Some(row) = audience.row_mut(SubscriberId(7)) {
+            row.left = Some(ByeReason::Done);
+        }
+        assert!(admit(&mut audience, 5_001, 1), "in the place of one that is gone");
+        assert!(audience.get(SubscriberId(7)).is_none());
+        assert!(!admit(&mut audience, 5_002, 1));
+    }
+}

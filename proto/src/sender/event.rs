@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::wire::{ByeReason, Name};
+use super::BreakerState;
+use crate::wire::{ByeReason, EvictReason, Name};
 use crate::{Seq, SubscriberId};
 
 /// What happened, for logs and for people.
@@ -39,7 +40,24 @@ pub enum Event {
         /// What a person calls it.
         name: Name,
     },
-    /// A silent subscriber is heard again.
+    /// A subscriber holds the stream back, has no room for it, or is quiet: if it goes on, it is
+    /// let go.
+    SubscriberSlow {
+        /// Its id.
+        subscriber: SubscriberId,
+        /// What a person calls it.
+        name: Name,
+    },
+    /// A subscriber was let go: the stream no longer waits for it.
+    SubscriberEvicted {
+        /// Its id.
+        subscriber: SubscriberId,
+        /// What a person calls it.
+        name: Name,
+        /// Why.
+        reason: EvictReason,
+    },
+    /// A subscriber that was silent, or let go, is there again.
     SubscriberBack {
         /// Its id.
         subscriber: SubscriberId,
@@ -65,6 +83,11 @@ pub enum Event {
         from: Seq,
         /// One past the last.
         to: Seq,
+    },
+    /// The circuit breaker opened or closed by a step.
+    Breaker {
+        /// What it does now.
+        state: BreakerState,
     },
     /// Everything that will be sent was sent.
     Finished(Outcome),
@@ -103,4 +126,6 @@ pub struct Unfinished {
     pub given_up: u64,
     /// Whether it was no longer heard at the end.
     pub silent: bool,
+    /// Why it was let go, if it was.
+    pub evicted: Option<EvictReason>,
 }

@@ -10,13 +10,18 @@ use super::{Destination, Event, Sender};
 use crate::grtt::AT_ONCE;
 use crate::wire::{
     self, Body, Bye, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Datagram,
-    Discard, List, Nak, Ncf, Need, Packet, Range, Refused, RefusedReason, Report, ReportState,
+    Discard, Kind, List, Nak, Ncf, Need, Packet, Range, Refused, RefusedReason, Report,
+    ReportState,
 };
 use crate::{Delivery, Seq, SeqRange, SubscriberId, Timestamp};
 
 impl Sender {
     /// Takes what came in by the socket of the session.
     pub fn handle_datagram(&mut self, datagram: &mut [u8], from: SocketAddr, now: Timestamp) {
+        let header = wire::decode_header(datagram).ok();
+        if header.is_some_and(|(header, _)| self.is_flood(header.kind, from, now)) {
+            return;
+        }
         match wire::decode(Datagram::copy_from_slice(datagram)) {
             Ok(packet) => self.handle(&packet, datagram.len(), from, now),
             Err(reason) => self.stats.discarded.add(reason),
@@ -25,7 +30,18 @@ impl Sender {
 
     /// Takes a decoded packet: the simulator's door.
     pub fn handle_packet(&mut self, packet: &Packet, from: SocketAddr, now: Timestamp) {
-        self.handle(packet, 0, from, now);
+        if !self.is_flood(packet.header.kind, from, now) {
+            self.handle(packet, 0, from, now);
+        }
+    }
+
+    /// Whether this is one NAK of so many from one host that it is not looked at.
+    fn is_flood(&mut self, kind: Kind, from: SocketAddr, now: Timestamp) -> bool {
+        let floods = kind == Kind::Nak && self.budget.askers.floods(from.ip(), now);
+        if floods {
+            self.stats.discarded.add(Discard::Flood);
+        }
+        floods
     }
 
     fn handle(&mut self, packet: &Packet, len: usize, from: SocketAddr, now: Timestamp) {
@@ -41,6 +57,9 @@ impl Sender {
         }
         if packet.header.session != self.config.session {
             return Err(Discard::ForeignSession);
+        }
+        if let Some(speaker) = speaker(&packet.body) {
+            self.refuse_let_go(speaker, from, now)?;
         }
         match &packet.body {
             Body::Nak(nak) => self.on_nak(nak, from, now),
@@ -97,7 +116,7 @@ impl Sender {
         if !self.cookies.accepts(reply.cookie, subscriber, from, now) {
             return Err(Discard::Unproven);
         }
-        if self.audience.get(subscriber).is_none() && !self.audience.make_room() {
+        if self.audience.get(subscriber).is_none() && !self.audience.make_room(from.ip()) {
             return Err(Discard::TableFull);
         }
         let newcomer = Newcomer {
@@ -111,6 +130,7 @@ impl Sender {
             let name = reply.name.clone();
             self.events.push_back(Event::SubscriberJoined { subscriber, name, address: from });
         }
+        self.welcome_back(subscriber);
         self.phase.on_progress(now);
         self.advance_phase(now);
         Ok(())
@@ -122,18 +142,18 @@ impl Sender {
         from: SocketAddr,
         now: Timestamp,
     ) -> Result<(), Discard> {
-        let wire_len = self.full_wire_len();
+        let (wire_len, lead) = (self.full_wire_len(), self.window.lead());
+        let sent = self.numbers.0;
         let Some(row) = self.audience.proven(report.subscriber, from) else {
             return self.on_strange_report(report, from, now);
         };
         row.heard = now;
-        if row.silent {
-            row.silent = false;
+        if row.standing.come_back() | std::mem::take(&mut row.silent) {
             let (subscriber, name) = (row.id, row.name.clone());
             self.events.push_back(Event::SubscriberBack { subscriber, name });
         }
         let lost = report.losses.wire.saturating_sub(row.losses_counted).min(MAX_LOSS_STEP);
-        row.measure_loss(report);
+        row.measure_loss(report, sent);
         self.interleaving.on_report(row.report.as_ref(), report);
         row.losses_counted = row.losses_counted.max(report.losses.wire);
         let stands_for = if row.is_asked { 1 << self.census.halvings() } else { 1 };
@@ -143,7 +163,10 @@ impl Sender {
         if report.state != ReportState::CatchingUp {
             row.catch_up = None;
         }
-        row.report = Some(report.clone());
+        row.standing.on_report(report, lead);
+        let was_kept = row.is_kept();
+        let old = row.report.replace(report.clone());
+        let losses = old.filter(|_| was_kept && row.is_kept()).map(|old| old.losses);
         let finished = (!was_finished && row.is_finished()).then(|| row.name.clone());
         let round_trip = i64::from(now.to_wire().since(report.echo)) - i64::from(report.hold_us);
         if let Ok(micros) = u64::try_from(round_trip) {
@@ -152,6 +175,9 @@ impl Sender {
         if let Some(name) = finished {
             let (subscriber, given_up) = (report.subscriber, report.given_up);
             self.events.push_back(Event::SubscriberFinished { subscriber, name, given_up });
+        }
+        if let Some(before) = losses {
+            self.on_losses(before, report.losses, now);
         }
         if progressed {
             self.phase.on_progress(now);
@@ -191,7 +217,10 @@ impl Sender {
         self.asked_at = now;
         let sent = self.window.sent();
         let oldest = self.oldest_wanted(now);
-        let mut budget = MAX_ASKED;
+        let mut room = self.packets_for(from.ip(), now).min(MAX_ASKED);
+        let pending = self.pending_repairs();
+        let mut over_budget = Vec::new();
+        let mut needs = Vec::new();
         let mut fresh = Vec::new();
         let mut named: BTreeMap<Seq, Vec<Seq>> = BTreeMap::new();
         let mut too_late = Vec::new();
@@ -202,18 +231,29 @@ impl Sender {
                 too_late.push(Range::from_seqs(missed));
             }
             let wanted = range.clamp_to(SeqRange::new(oldest, sent.end));
-            let wanted = wanted.clamp_to(SeqRange::new(wanted.first, wanted.first.plus(budget)));
-            budget -= wanted.len();
+            let wanted = wanted.clamp_to(SeqRange::new(wanted.first, wanted.first.plus(MAX_ASKED)));
             self.stats.packets_asked += wanted.len();
             let wanted = self.give_again(nak.subscriber, from, wanted);
-            for (piece, block) in self.by_block(wanted, &nak.needs) {
-                match block {
-                    Some(block) => named.entry(block).or_default().extend(piece.iter()),
-                    None => fresh.extend(self.ask(piece, now)),
+            let (wanted, over) = wanted.split_at(room);
+            room -= wanted.len();
+            over_budget.extend((!over.is_empty()).then_some(over));
+            let many = self.gather_few(nak, from, wanted, now);
+            for range in many.ranges {
+                for (piece, block) in self.by_block(range, &many.needs) {
+                    match block {
+                        Some(block) => named.entry(block).or_default().extend(piece.iter()),
+                        None => fresh.extend(self.ask(piece, now)),
+                    }
                 }
             }
+            needs.extend(many.needs);
         }
-        let needs = self.ask_by_count(&nak.needs, named, now);
+        needs.sort_unstable_by_key(|need| (need.block, std::cmp::Reverse(need.count)));
+        needs.dedup_by_key(|need| need.block);
+        let needs = self.ask_by_count(&needs, named, now);
+        let more = self.pending_repairs().saturating_sub(pending);
+        self.budget.askers.charge(from.ip(), more * self.full_wire_len());
+        self.refuse_over_budget(nak, over_budget, from, now)?;
         self.confirm(fresh, needs)?;
         if !too_late.is_empty() && is_known {
             self.refuse(from, too_late)?;
@@ -241,7 +281,7 @@ impl Sender {
 
     /// Cuts a range where its packets go from one block to another, and says of each piece which
     /// block is asked for by count as well. Of a block that is here in part no parity can be made.
-    fn by_block(&self, range: SeqRange, needs: &[Need]) -> Vec<(SeqRange, Option<Seq>)> {
+    pub(super) fn by_block(&self, range: SeqRange, needs: &[Need]) -> Vec<(SeqRange, Option<Seq>)> {
         let counted = needs.iter().map(|need| need.block);
         let counted: BTreeSet<Seq> =
             counted.filter(|block| self.window.has_whole(*block)).collect();
@@ -331,7 +371,7 @@ impl Sender {
             return Err(Discard::Unproven);
         };
         row.heard = now;
-        row.catch_up = Some(CatchUp::new(range));
+        row.catch_up = Some(CatchUp::new(range, now));
         let progressed = row.asked_from.replace(request.from).is_none_or(|old| old < request.from);
         let (subscriber, name) = (row.id, row.name.clone());
         self.events.push_back(Event::CatchUp {
@@ -356,10 +396,14 @@ impl Sender {
         self.say(Destination::Unicast(to), Body::CatchUpAccept(accept))
     }
 
-    /// The window moved past what a late joiner was still to be given: it is told what is left.
-    pub(super) fn shorten_catch_up(&mut self, id: SubscriberId) {
-        let trail = self.window.trail();
-        let shorter = self.audience.catch_up_mut(id).and_then(|catch_up| catch_up.expire(trail));
+    /// The window moved past what a late joiner was still to be given: it is told what is left,
+    /// once in a round trip.
+    pub(super) fn shorten_catch_up(&mut self, id: SubscriberId, now: Timestamp) {
+        let (trail, again) = (self.window.trail(), self.grtt.get());
+        let shorter = self.audience.catch_up_mut(id).and_then(|catch_up| {
+            catch_up.expire(trail);
+            catch_up.word(again, now)
+        });
         let address = self.audience.get(id).map(|row| row.address);
         if let (Some(range), Some(address)) = (shorter, address)
             && let Err(reason) = self.accept(id, address, range)
@@ -384,18 +428,30 @@ impl Sender {
     }
 
     /// A full data packet with everything around it, in bytes.
-    fn full_wire_len(&self) -> u64 {
+    pub(super) fn full_wire_len(&self) -> u64 {
         u64::from(self.config.datagram_len) + u64::from(self.config.overhead_len)
     }
 
     /// Queues what is not paced; a flood of questions is not answered without bound.
-    fn say(&mut self, to: Destination, body: Body) -> Result<(), Discard> {
+    pub(super) fn say(&mut self, to: Destination, body: Body) -> Result<(), Discard> {
         if self.control.len() >= MAX_CONTROL {
             return Err(Discard::TableFull);
         }
         self.control.push_back((to, body));
         Ok(())
     }
+}
+
+/// Who speaks as a subscriber that is kept; one that has reached the end may say so in any case.
+fn speaker(body: &Body) -> Option<SubscriberId> {
+    if let Body::Report(report) = body {
+        let is_at_end = matches!(report.state, ReportState::Complete | ReportState::Incomplete);
+        return (!is_at_end).then_some(report.subscriber);
+    }
+    if let Body::CatchUpRequest(request) = body {
+        return Some(request.subscriber);
+    }
+    if let Body::Nak(nak) = body { Some(nak.subscriber) } else { None }
 }
 
 /// Subscribers of one segment ask within this of each other.

@@ -19,6 +19,8 @@ pub(super) struct ParityPacket {
     pub(super) index: u8,
     pub(super) depth_log2: u8,
     pub(super) body: Bytes,
+    /// Whether somebody asked for it; otherwise it is sent ahead of loss.
+    pub(super) is_asked: bool,
 }
 
 /// What was asked of a block and not answered yet.
@@ -41,6 +43,8 @@ struct Given {
     sent: u8,
     /// Packets sent again since then.
     named: BTreeSet<Seq>,
+    /// Symbols that wait to be sent.
+    queued: u8,
     /// Until then, whoever asks has not seen them.
     until: Timestamp,
     /// When the group was last told what is promised.
@@ -51,7 +55,7 @@ impl Given {
     /// Of the packets that somebody lacks, how many it has not seen yet: parity helps with any,
     /// a packet sent again with itself.
     fn on_its_way(&self, named: &BTreeSet<Seq>, now: Timestamp) -> u8 {
-        if self.until <= now {
+        if !self.is_on_its_way(now) {
             return 0;
         }
         let again = u8::try_from(self.named.intersection(named).count()).unwrap_or(u8::MAX);
@@ -60,11 +64,15 @@ impl Given {
 
     /// Something is sent now, and on its way until then.
     fn hold(&mut self, until: Timestamp, now: Timestamp) {
-        if self.until <= now {
+        if !self.is_on_its_way(now) {
             self.sent = 0;
             self.named.clear();
         }
         self.until = until;
+    }
+
+    fn is_on_its_way(&self, now: Timestamp) -> bool {
+        self.queued > 0 || self.until > now
     }
 }
 
@@ -84,6 +92,8 @@ pub(super) struct Parity {
     queue: BTreeSet<(Timestamp, Seq)>,
     given: BTreeMap<Seq, Given>,
     ready: VecDeque<ParityPacket>,
+    /// How many of those were asked for.
+    asked: u64,
 }
 
 impl Parity {
@@ -124,7 +134,7 @@ impl Parity {
     ) -> Option<u8> {
         let owed = self.owed.get(&block).map_or(0, |owed| owed.count);
         let given = self.given.entry(block).or_default();
-        let on_its_way = if given.until > now { given.sent } else { 0 };
+        let on_its_way = if given.is_on_its_way(now) { given.sent } else { 0 };
         let promised = owed.saturating_add(on_its_way);
         if promised == 0 || now < given.confirmed.after(again) {
             return None;
@@ -164,9 +174,14 @@ impl Parity {
             given.named.extend(&owed.named);
             return Some(Answer::Named(owed.named.into_iter().collect()));
         }
+        let before = self.ready.len();
         self.make(block, owed.count, window);
+        self.ready.iter_mut().skip(before).for_each(|packet| packet.is_asked = true);
+        self.asked += (self.ready.len() - before) as u64;
+        let made = u8::try_from(self.ready.len() - before).unwrap_or(u8::MAX);
         let given = self.given.entry(block).or_default();
         given.hold(now.after(hold_down), now);
+        given.queued = given.queued.saturating_add(made);
         given.sent = given.sent.saturating_add(owed.count);
         Some(Answer::Parity)
     }
@@ -196,6 +211,7 @@ impl Parity {
             index,
             depth_log2,
             body: body.into(),
+            is_asked: false,
         }));
     }
 
@@ -216,12 +232,32 @@ impl Parity {
         self.ready = ready.into_iter().map(|(_, packet)| packet).collect();
     }
 
+    /// Packets that were asked for and not sent yet.
+    pub(super) fn pending(&self) -> u64 {
+        self.asked + self.owed.values().map(|owed| u64::from(owed.count)).sum::<u64>()
+    }
+
+    /// Forgets what was asked for.
+    pub(super) fn forget_asked(&mut self) {
+        self.owed.clear();
+        self.queue.clear();
+        self.ready.retain(|packet| !packet.is_asked);
+        self.given.values_mut().for_each(|given| given.queued = 0);
+        self.asked = 0;
+    }
+
     pub(super) fn next(&self) -> Option<&ParityPacket> {
         self.ready.front()
     }
 
-    pub(super) fn on_sent(&mut self) {
-        self.ready.pop_front();
+    /// The next packet leaves: it is on its way from now on.
+    pub(super) fn on_sent(&mut self, hold_down: Duration, now: Timestamp) {
+        let Some(packet) = self.ready.pop_front().filter(|packet| packet.is_asked) else { return };
+        self.asked = self.asked.saturating_sub(1);
+        if let Some(given) = self.given.get_mut(&packet.block) {
+            given.queued = given.queued.saturating_sub(1);
+            given.until = given.until.max(now.after(hold_down));
+        }
     }
 
     /// Forgets what left the window.
@@ -280,7 +316,7 @@ mod tests {
         let mut indices = Vec::new();
         while let Some(packet) = parity.next() {
             indices.push(packet.index);
-            parity.on_sent();
+            parity.on_sent(HOLD, Timestamp::from_secs(1));
         }
         indices
     }

@@ -121,7 +121,8 @@ impl Sender {
         let waited_enough = now.since(progress) >= self.config.finish_timeout;
         let is_heard = said >= END_REPEATS && now.since(since) >= self.linger();
         let is_quiet = !self.census.is_share() || now.since(self.asked_at) >= self.hush();
-        is_heard && (self.audience.all_finished() && is_quiet || waited_enough)
+        let all_finished = self.audience.all_finished(self.config.finish_timeout, now);
+        is_heard && (all_finished && is_quiet || waited_enough)
     }
 
     /// Time in which somebody who hears of the session only now can become known.

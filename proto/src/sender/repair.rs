@@ -56,9 +56,14 @@ impl Repair {
     }
 
     /// How many are asked for.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.asked.len()
+    }
+
+    /// Forgets what was asked for.
+    pub(super) fn forget_all(&mut self) {
+        self.asked.clear();
+        self.queue.clear();
     }
 
     /// The first packet that has been waited for long enough.

@@ -1,5 +1,6 @@
 //! What a sender has done since it started.
 
+use super::BreakerState;
 use crate::counts::{DiscardCounts, KindCounts};
 
 /// What a [`super::Sender`] has done since it started. Every field only grows.
@@ -25,9 +26,22 @@ pub struct SenderStats {
     pub suppressed_held_down: u64,
     /// Packets not repaired because they had left the window.
     pub suppressed_too_late: u64,
+    /// Packets not repaired because the share of the rate that repair may use was spent.
+    pub suppressed_over_budget: u64,
+    /// Times that a subscriber was named because it was slow or quiet.
+    pub slow_warned: u64,
+    /// Subscribers let go because they held the others back.
+    pub evicted_slow: u64,
+    /// Subscribers let go because they said nothing.
+    pub evicted_silent: u64,
+    /// Steps of the circuit breaker, by the state they led to.
+    pub breaker_steps: [u64; BreakerState::ALL.len()],
+    /// Payload not taken because the circuit breaker had stopped a stream with a deadline, in
+    /// bytes.
+    pub payload_dropped: u64,
     /// Subscribers that proved their address.
     pub joins: u64,
-    /// Subscribers that left or fell silent.
+    /// Subscribers that left, fell silent or were let go.
     pub leaves: u64,
     /// What unicast would have cost, in bytes on the wire: for each first transmission of a data
     /// packet the audience of that moment times its size with all headers, and each

@@ -5,16 +5,20 @@
 //! | waiting for subscribers, End, finish | `tests/phases.rs` |
 //! | announces and heartbeats | `tests/statements.rs` |
 //! | numbers, bursts, rate, credit, blocks, retention | `tests/live.rs` |
+//! | what repair may take, and few askers | `tests/budget.rs` |
 //! | NAKs and repairs | `tests/repairs.rs` |
 //! | late joiners | `tests/late.rs` |
+//! | who holds the others back | `tests/slow.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
+mod budget;
 mod hostile;
 mod late;
 mod live;
 mod phases;
 mod repairs;
+mod slow;
 mod statements;
 mod strangers;
 
@@ -63,6 +67,7 @@ fn config() -> SenderConfig {
         wait_for: 0,
         wait_at_most: Duration::from_secs(2),
         finish_timeout: Duration::from_secs(10),
+        flow: crate::config::Flow::default(),
         heartbeat: (millis(10), Duration::from_secs(1)),
         seed: [9; 32],
     }

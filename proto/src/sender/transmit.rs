@@ -9,7 +9,7 @@ use crate::wire::{
     self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED, Header, Kind,
     Packet,
 };
-use crate::{Bitrate, Seq, SeqRange, SubscriberId, Timestamp};
+use crate::{Seq, SeqRange, SubscriberId, Timestamp};
 
 /// Where a burst goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,12 +82,11 @@ impl Sender {
         if let Some(body) = self.statement(now) {
             return Some(self.write_control(Destination::Group, body, now, buf));
         }
+        self.keep_pace(now);
         if !self.pacer.is_ready(now) {
             return None;
         }
-        let repair = self.transmit_repairs(now, max_segments, buf);
-        let repair = repair.or_else(|| self.transmit_parity(now, max_segments, buf));
-        let transmit = repair.or_else(|| {
+        let transmit = self.transmit_mending(now, max_segments, buf).or_else(|| {
             if self.caught_up_last {
                 self.transmit_data(now, max_segments, buf)
                     .or_else(|| self.transmit_catch_up(now, max_segments, buf))
@@ -105,28 +104,74 @@ impl Sender {
     /// When something paced may leave, and what.
     pub(super) fn burst_due(&self) -> Option<(Timestamp, Timer)> {
         let pacer = self.pacer.ready_at();
-        let repair = [self.repair.due(), self.parity.due()].into_iter().flatten().min();
-        let repair = repair.map(|due| (due.max(pacer), Timer::Repair));
+        let repair =
+            [self.repair.due(), self.parity.due(), self.few.due()].into_iter().flatten().min();
+        let repair = repair.filter(|_| self.has_repairs_turn());
+        let repair = repair.map(|due| (due.max(pacer).max(self.surge.due()), Timer::Repair));
         let late = self.next_late().map(|_| (self.late_at.max(pacer), Timer::CatchUp));
         let data = self.may_send_data().then_some((pacer, Timer::Pacer));
         [repair, late, data].into_iter().flatten().min()
     }
 
     /// Whether a new data packet may leave but for the pacer.
-    fn may_send_data(&self) -> bool {
-        !self.phase.is_waiting() && self.window.has_unsent() && self.window.lead() < self.limit()
+    pub(super) fn may_send_data(&self) -> bool {
+        !self.phase.is_waiting()
+            && !self.breaker.is_stopped()
+            && self.window.has_unsent()
+            && self.window.lead() < self.limit()
     }
 
     /// One past the newest packet that the audience has room for.
-    fn limit(&self) -> Seq {
+    pub(super) fn limit(&self) -> Seq {
         let together = self.audience.together();
         match (self.config.rate, together.credit, together.slowest) {
             (None, Some(credit), Some(slowest)) => {
-                let retained = self.config.retain.0 / (self.payload_len() as u64).max(1);
-                credit.min(slowest.plus(retained.max(LEAST_AHEAD)))
+                credit.min(slowest.plus(self.retained_packets()))
             }
             _ => Seq(u64::MAX),
         }
+    }
+
+    /// Packets by which the live stream may be ahead of the slowest subscriber.
+    pub(super) fn retained_packets(&self) -> u64 {
+        (self.config.retain.0 / (self.payload_len() as u64).max(1)).max(LEAST_AHEAD)
+    }
+
+    /// What was asked for, and parity ahead of loss, while it is their turn.
+    fn transmit_mending(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        if !self.has_repairs_turn() || !self.surge.admits(now) {
+            return None;
+        }
+        let repair = self.transmit_repairs(now, max, buf);
+        let repair = repair.or_else(|| self.transmit_parity(now, max, buf));
+        repair.or_else(|| self.transmit_few(now, max, buf))
+    }
+
+    /// What only a few asked for, to one of them.
+    fn transmit_few(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.answer_few(now);
+        let max = self.burst_limit(max);
+        let (address, _) = self.few.next()?;
+        let leaving = Leaving { kind: Kind::Repair, to: Destination::Unicast(address), at: now };
+        let mut burst = Burst::default();
+        while let Some((to, seq)) = self.few.next() {
+            let Some(len) = self.datagram_len(seq) else {
+                self.few.on_sent();
+                continue;
+            };
+            if to != address || !burst.admits(len, max) {
+                break;
+            }
+            self.write_coded(leaving, seq, buf);
+            self.few.on_sent();
+        }
+        self.on_mended(burst.datagrams, now);
+        self.sent(leaving, burst, buf)
     }
 
     fn transmit_repairs(
@@ -151,6 +196,7 @@ impl Sender {
             self.write_coded(leaving, seq, buf);
             self.repair.on_sent(seq, hold_down, now);
         }
+        self.on_mended(burst.datagrams, now);
         self.sent(leaving, burst, buf)
     }
 
@@ -175,7 +221,7 @@ impl Sender {
     }
 
     /// Whoever asks sooner after a repair has not seen it yet.
-    fn hold_down(&self) -> Duration {
+    pub(super) fn hold_down(&self) -> Duration {
         self.grtt.get().max(SHORTEST_HOLD_DOWN)
     }
 
@@ -187,17 +233,20 @@ impl Sender {
     ) -> Option<Transmit> {
         let max = self.burst_limit(max);
         let leaving = Leaving { kind: Kind::Parity, to: Destination::Group, at: now };
-        let mut burst = Burst::default();
+        let hold_down = self.hold_down();
+        let (mut burst, mut asked) = (Burst::default(), 0);
         while let Some(parity) = self.parity.next().cloned() {
             if !burst.admits(CODED_HEADER_LEN + parity.body.len(), max) {
                 break;
             }
-            let ParityPacket { block, k, index, depth_log2, body } = parity;
-            let header = self.header(leaving, depth_log2);
+            let header = self.header(leaving, parity.depth_log2);
+            let ParityPacket { block, k, index, body, is_asked, .. } = parity;
+            asked += usize::from(is_asked);
             wire::encode_coded_header(&header, block.low(), index, k, buf);
             buf.extend_from_slice(&body);
-            self.parity.on_sent();
+            self.parity.on_sent(hold_down, now);
         }
+        self.on_mended(asked, now);
         self.sent(leaving, burst, buf)
     }
 
@@ -225,7 +274,7 @@ impl Sender {
             }
         }
         if burst.datagrams == 0 {
-            self.shorten_catch_up(id);
+            self.shorten_catch_up(id, now);
             return None;
         }
         self.late_last = Some(id);
@@ -258,7 +307,6 @@ impl Sender {
         if !self.may_send_data() {
             return None;
         }
-        self.pace_for_audience();
         let max = self.burst_limit(max);
         let limit = self.limit();
         let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
@@ -285,16 +333,8 @@ impl Sender {
         self.stats.packets_sent += burst.datagrams as u64;
         self.stats.unicast_equivalent_bytes += present * wire as u64;
         self.heartbeat.on_data(now);
+        self.budget.on_live(wire as u64);
         self.window.evict(self.config.retain.0, self.config.retain_for, now);
-    }
-
-    /// An automatic rate follows the audience's credit; with nobody heard there is none, and a
-    /// modest rate stands in.
-    fn pace_for_audience(&mut self) {
-        if self.config.rate.is_none() {
-            let heard = self.audience.together().credit.is_some();
-            self.pacer.set_rate((!heard).then_some(UNHEARD_RATE));
-        }
     }
 
     /// Datagrams of a burst: by the pacer, the caller and the largest UDP payload.
@@ -382,6 +422,7 @@ impl Sender {
         let wire_bytes = bytes + datagrams * usize::from(self.config.overhead_len);
         self.stats.wire_bytes += wire_bytes as u64;
         self.pacer.on_sent(wire_bytes, leaving.at);
+        self.cap.on_sent(wire_bytes as u64);
     }
 }
 
@@ -393,9 +434,6 @@ const LEAST_AHEAD: u64 = 64;
 
 /// 1 / 4 of a fixed rate may go to late joiners.
 const CATCH_UP_SHARE: u32 = 4;
-
-/// What is sent while nobody has said what it can take.
-const UNHEARD_RATE: Bitrate = Bitrate(100_000_000);
 
 /// The largest UDP payload over IPv4 is 65,507 bytes, GSO or not.
 const MAX_BURST_BYTES: usize = 65_000;

@@ -135,6 +135,26 @@ pub enum EvictReason {
 
 numbered!(EvictReason { Slow, Silent, Kicked, Full, Refused });
 
+impl EvictReason {
+    /// As metrics and logs spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Silent => "silent",
+            Self::Kicked => "kicked",
+            Self::Full => "full",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether who was let go for this may come back.
+    #[must_use]
+    pub fn may_return(self) -> bool {
+        matches!(self, Self::Slow | Self::Silent)
+    }
+}
+
 /// "You are let go."
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evict {

@@ -82,6 +82,9 @@ pub enum ConfigError {
     /// A deadline that nothing can meet.
     #[error("a deadline below 1ms cannot be met: leave it out for a reliable stream")]
     Deadline,
+    /// A patience that is none.
+    #[error("a --slow-after below 500ms lets go whoever lost a report or two: write 2s")]
+    SlowAfter,
     /// A block that is none.
     #[error("a block of {0} packets: write 1 to 128")]
     Block(u8),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use proto::Bitrate;
-use proto::units::{UnitError, parse_duration};
+use proto::units::{Ratio, UnitError, parse_duration};
 use serde::Deserializer;
 
 use super::text;
@@ -74,6 +74,28 @@ impl FromStr for WaitFor {
             }
         }
         Ok(wait)
+    }
+}
+
+/// Where the circuit breaker acts: `30%`, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// Nowhere.
+    Off,
+    /// Above this loss.
+    Above(Ratio),
+}
+
+/// Why a threshold was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}, or off")]
+pub struct ThresholdError(#[from] UnitError);
+
+impl FromStr for Threshold {
+    type Err = ThresholdError;
+
+    fn from_str(text: &str) -> Result<Self, ThresholdError> {
+        if text == "off" { Ok(Self::Off) } else { Ok(Self::Above(text.parse()?)) }
     }
 }
 
@@ -172,6 +194,13 @@ mod tests {
         for wrong in ["0", "0M", "fast", ""] {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_threshold_is_a_share_or_off() {
+        assert_eq!("off".parse(), Ok(Threshold::Off));
+        assert_eq!("30%".parse(), Ok(Threshold::Above(Ratio::percent(30))));
+        assert!("30".parse::<Threshold>().is_err() && "on".parse::<Threshold>().is_err());
     }
 
     #[test]

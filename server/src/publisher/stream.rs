@@ -135,6 +135,8 @@ impl Stream {
             grtt: self.sender.grtt(),
             window_packets: self.sender.window_len(),
             interleave_depth: self.sender.interleave_depth(),
+            pace: self.sender.pace(),
+            breaker: self.sender.breaker(),
             is_started: self.sender.is_started(),
             is_finished: self.sender.is_finished(),
             input: Arc::clone(self.feed.counters()),
@@ -173,6 +175,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         wait_for: config.wait_for.subscribers.unwrap_or(u32::MAX),
         wait_at_most: config.wait_for.at_most.unwrap_or(NO_LIMIT),
         finish_timeout: config.finish_timeout,
+        flow: config.flow,
         heartbeat: HEARTBEAT,
         seed: random()?,
     })

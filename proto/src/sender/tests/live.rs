@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::SlowPolicy;
 use crate::sender::ConfigError;
 use crate::wire::UNICAST_NUMBERS;
 
@@ -100,7 +101,9 @@ fn an_automatic_rate_never_passes_the_smallest_limit() {
 
 #[test]
 fn one_that_fell_silent_holds_nobody_back_until_it_returns() {
-    let mut bench = Bench::new(|config| config.rate = None);
+    let mut bench = Bench::new(|config| {
+        (config.rate, config.flow.slow) = (None, Some(SlowPolicy::Warn));
+    });
     bench.admit(1);
     bench.admit(2);
     bench.push(100);

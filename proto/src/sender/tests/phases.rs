@@ -1,5 +1,5 @@
 use super::*;
-use crate::sender::Timer;
+use crate::sender::{PushError, Timer};
 use crate::wire::{Bye, ByeReason, Discard};
 
 #[test]
@@ -144,10 +144,21 @@ fn a_full_window_and_a_closed_stream_take_nothing_and_give_it_back() {
         bench.sender.push(piece.clone(), bench.now).unwrap();
     }
     let refused = bench.sender.push(piece.clone(), bench.now).unwrap_err();
-    assert_eq!(refused.0, piece);
+    assert_eq!(refused, PushError::WindowFull(piece.clone()));
     let mut bench = Bench::new(|_| {});
     bench.sender.close(None, true, bench.now);
     assert!(!bench.sender.has_room() && bench.sender.push(piece, bench.now).is_err());
+}
+
+#[test]
+fn a_message_that_nobody_would_put_together_is_refused() {
+    let mut bench = Bench::new(|config| config.mode = StreamMode::Messages);
+    let long = Bytes::from(vec![0; wire::MAX_MESSAGE_LEN + 1]);
+    let longest = long.slice(1..);
+    let refused = bench.sender.push(long.clone(), bench.now).unwrap_err();
+    assert!(refused.to_string().contains("67108861 bytes"), "{refused}");
+    assert_eq!(refused, PushError::TooLong(long));
+    assert!(bench.sender.push(longest, bench.now).is_ok());
 }
 
 #[test]

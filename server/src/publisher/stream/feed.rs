@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::sender::WindowFull;
+use proto::sender::PushError;
 use proto::{Sender, Timestamp};
 
 use crate::input::{InputCounters, Item};
@@ -106,9 +106,16 @@ impl Feed {
     /// Pushes what is held; says whether all of it was taken and there is room for more.
     fn push(&mut self, sender: &mut Sender, now: Timestamp) -> bool {
         while let Some(payload) = self.held.pop_front() {
-            if let Err(WindowFull(payload)) = sender.push(payload, now) {
-                self.held.push_front(payload);
-                return false;
+            match sender.push(payload, now) {
+                Ok(()) => {}
+                Err(PushError::WindowFull(payload)) => {
+                    self.held.push_front(payload);
+                    return false;
+                }
+                Err(error @ PushError::TooLong(_)) => {
+                    self.fail(sender, &format!("the input cannot be sent: {error}"), now);
+                    return false;
+                }
             }
         }
         if std::mem::take(&mut self.is_pause) {

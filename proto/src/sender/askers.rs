@@ -1,0 +1,174 @@
+//! Who asks, by address of the host: how often, and how much of it still waits.
+//!
+//! A host, not a subscriber: ids are free, addresses less so.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::Timestamp;
+
+/// One host that asks.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    /// NAKs it may still send now.
+    naks: f64,
+    /// When it last sent one.
+    asked: Timestamp,
+    /// Bytes on the wire that it asked for and that were not sent since, by and large.
+    debt: u64,
+    /// When it was last told that the budget is spent.
+    refused: Timestamp,
+}
+
+/// The hosts that asked last; bounded, the one that has been idle for longest makes room.
+#[derive(Debug, Default)]
+pub(super) struct Askers {
+    hosts: BTreeMap<IpAddr, Asker>,
+}
+
+impl Askers {
+    /// A NAK comes; says whether the host sends so many that this one is not looked at.
+    pub(super) fn floods(&mut self, host: IpAddr, now: Timestamp) -> bool {
+        self.make_room_for(host);
+        let asker = self.hosts.entry(host).or_insert(Asker {
+            naks: NAK_BURST,
+            asked: now,
+            debt: 0,
+            refused: Timestamp::ZERO,
+        });
+        let earned = now.since(asker.asked).as_secs_f64() * NAKS_PER_SECOND;
+        asker.asked = now;
+        asker.naks = (asker.naks + earned).min(NAK_BURST);
+        let floods = asker.naks < 1.0;
+        if !floods {
+            asker.naks -= 1.0;
+        }
+        floods
+    }
+
+    /// Hosts that asked a moment ago, at least one and at most [`MOST_SHARES`].
+    pub(super) fn active(&self, now: Timestamp) -> u64 {
+        let active = self.hosts.values().filter(|asker| now.since(asker.asked) < ACTIVE);
+        (active.take(MOST_SHARES).count() as u64).max(1)
+    }
+
+    /// Bytes that this host asked for and that still wait.
+    pub(super) fn debt(&self, host: IpAddr) -> u64 {
+        self.hosts.get(&host).map_or(0, |asker| asker.debt)
+    }
+
+    pub(super) fn charge(&mut self, host: IpAddr, bytes: u64) {
+        if let Some(asker) = self.hosts.get_mut(&host) {
+            asker.debt = asker.debt.saturating_add(bytes);
+        }
+    }
+
+    /// So many bytes of repair left: everyone has less to wait for.
+    pub(super) fn relieve(&mut self, bytes: u64, now: Timestamp) {
+        let share = bytes / self.active(now);
+        for asker in self.hosts.values_mut() {
+            asker.debt = asker.debt.saturating_sub(share);
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn forgive(&mut self) {
+        for asker in self.hosts.values_mut() {
+            asker.debt = 0;
+        }
+    }
+
+    /// Whether a host is to be told that the budget is spent; if so it is taken as told.
+    pub(super) fn tells_refusal(&mut self, host: IpAddr, again: Duration, now: Timestamp) -> bool {
+        let Some(asker) = self.hosts.get_mut(&host) else { return false };
+        let tells = now.since(asker.refused) >= again;
+        if tells {
+            asker.refused = now;
+        }
+        tells
+    }
+
+    fn make_room_for(&mut self, host: IpAddr) {
+        if self.hosts.len() < MOST_HOSTS || self.hosts.contains_key(&host) {
+            return;
+        }
+        let idle = self.hosts.iter().min_by_key(|(_, asker)| asker.asked);
+        if let Some(idle) = idle.map(|(host, _)| *host) {
+            self.hosts.remove(&idle);
+        }
+    }
+}
+
+/// A receiver that loses every second packet of a gigabit asks less often than this.
+const NAKS_PER_SECOND: f64 = 2_000.0;
+
+/// NAKs that may come at once.
+const NAK_BURST: f64 = 200.0;
+
+/// Hosts that are remembered: looking through all of them costs less than answering one.
+const MOST_HOSTS: usize = 256;
+
+/// The budget is never shared by more than this: what one asks for often mends others, too.
+const MOST_SHARES: usize = 8;
+
+/// Who asked within this is one of those who share.
+const ACTIVE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: u32) -> IpAddr {
+        IpAddr::V4(number.into())
+    }
+
+    #[test]
+    fn a_million_naks_a_second_are_two_thousand() {
+        let mut askers = Askers::default();
+        let heard =
+            (0..1_000_000_u64).filter(|n| !askers.floods(host(1), Timestamp(n * 1_000))).count();
+        assert!((2_150..2_250).contains(&heard), "{heard}");
+        assert!(!askers.floods(host(2), Timestamp::from_secs(1)), "another host is heard");
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_the_idle_make_room() {
+        let mut askers = Askers::default();
+        for number in 0..100_000 {
+            askers.floods(host(number), Timestamp(u64::from(number)));
+            askers.floods(host(7), Timestamp(u64::from(number)));
+            askers.charge(host(7), 1);
+        }
+        assert_eq!(askers.hosts.len(), MOST_HOSTS);
+        assert!(askers.debt(host(7)) > 99_000, "who goes on asking is remembered");
+        assert_eq!(askers.debt(host(3)), 0);
+    }
+
+    #[test]
+    fn what_leaves_relieves_all_alike_and_few_shares_are_large() {
+        let mut askers = Askers::default();
+        let now = Timestamp::from_secs(9);
+        for number in 0..20 {
+            askers.floods(host(number), now);
+            askers.charge(host(number), 1_000);
+        }
+        askers.relieve(800, now);
+        assert_eq!(askers.debt(host(3)), 900);
+        askers.forgive();
+        assert_eq!(askers.debt(host(3)), 0);
+        assert_eq!(askers.active(now.after(ACTIVE)), 1);
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_in_a_while() {
+        let mut askers = Askers::default();
+        let now = Timestamp::from_secs(9);
+        let again = Duration::from_millis(10);
+        assert!(!askers.tells_refusal(host(1), again, now), "a stranger");
+        askers.floods(host(1), now);
+        assert!(askers.tells_refusal(host(1), again, now));
+        assert!(!askers.tells_refusal(host(1), again, now.after(again / 2)));
+        assert!(askers.tells_refusal(host(1), again, now.after(again)));
+    }
+}
