@@ -23,6 +23,13 @@ fn told(world: &World) -> Vec<&'static str> {
         .collect()
 }
 
+/// Runs until all are known and data flows.
+fn begin(world: &mut World) {
+    while world.sender().stats().packets_sent < 1_000 {
+        run_for(world, Duration::from_millis(10));
+    }
+}
+
 /// An automatic rate through sockets of 1 MiB.
 fn automatic(receivers: usize, link: Link) -> Plan {
     Plan { rate: None, socket_buffer: ByteCount(1 << 20), ..plan(receivers, link) }
@@ -32,7 +39,7 @@ fn automatic(receivers: usize, link: Link) -> Plan {
 fn who_takes_nothing_is_warned_let_go_and_comes_back_as_a_late_joiner() {
     let mut world = World::new(automatic(4, rough()));
     world.publish(packets(60_000)); // more than a window of 32 MiB
-    run_for(&mut world, Duration::from_millis(50));
+    begin(&mut world);
     world.set_stuck(2, true);
     run_for(&mut world, Duration::from_secs(5));
     let before = told(&world);
@@ -54,7 +61,7 @@ fn who_is_let_go_and_back_in_time_misses_nothing_that_is_retained() {
     for seed in 1..6 {
         let mut world = World::new(Plan { seed, ..automatic(4, rough()) });
         world.publish(packets(40_000));
-        run_for(&mut world, Duration::from_millis(50));
+        begin(&mut world);
         world.set_stuck(1, true);
         run_for(&mut world, Duration::from_millis(3_500));
         world.set_stuck(1, false);
@@ -67,7 +74,7 @@ fn who_is_let_go_and_back_in_time_misses_nothing_that_is_retained() {
 fn who_is_cut_off_is_let_go_for_its_silence_and_comes_back() {
     let mut world = World::new(automatic(4, rough()));
     world.publish(packets(40_000));
-    run_for(&mut world, Duration::from_millis(50));
+    begin(&mut world);
     world.set_cut(3, true);
     run_for(&mut world, Duration::from_secs(5));
     assert_eq!(world.complete(), 3);
