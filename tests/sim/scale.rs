@@ -32,8 +32,10 @@ fn a_million_cost_no_more_feedback_than_a_thousand() {
     assert!(figures.feedback_ratio < 0.05, "{figures:?}");
     let estimate = figures.audience_estimate / 1e6;
     assert!((0.75..1.25).contains(&estimate), "{figures:?}");
-    for q in [0.5, 0.9] {
-        let loss = world.sender().loss_quantile(q);
-        assert!((0.008..0.012).contains(&loss), "{q}: {loss}");
+    // Everybody loses 1 %. What is told of nine in ten is what they measured over 2,000 packets: 1.28
+    // deviations of √(0.01 · 0.99 / 2000) more.
+    for (q, theory) in [(0.5, 0.01), (0.9, 0.0128)] {
+        let loss = world.sender().loss_quantile(q) / theory;
+        assert!((0.8..1.2).contains(&loss), "{q}: {loss} of {theory}");
     }
 }

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proto::grtt::GroupSize;
+use proto::grtt::{GroupSize, backoff_factor};
 use proto::poll::Poll;
 use proto::wire::{
     Body, Coded, Header, Kind, List, Losses, Nak, Need, Packet, Range, Report, ReportState,
@@ -69,11 +69,13 @@ impl Crowd {
     /// Hears what was sent to the group.
     pub(super) fn hear(&mut self, packet: &Packet, now: Timestamp) {
         self.header = Some(packet.header);
+        let until = now.after(self.answer_time());
         match &packet.body {
             Body::Data(coded) => self.on_data(coded, now),
             Body::Parity(coded) => {
                 if let Some(block) = self.blocks.get_mut(&coded.block) {
                     block.on_parity(1.0 - self.loss, &mut self.rng);
+                    block.wait(until, &mut self.rng);
                 }
             }
             Body::Repair(coded) => {
@@ -81,6 +83,7 @@ impl Crowd {
                 let helped = self.blocks.get_mut(&coded.block);
                 if let Some(block) = helped {
                     block.on_repair(1.0 - self.loss, &mut self.rng);
+                    block.wait(until, &mut self.rng);
                 }
             }
             Body::Ncf(ncf) => self.on_ncf(&ncf.needs, now),
@@ -124,8 +127,7 @@ impl Crowd {
     /// The block is over: who lacks how much of it is drawn.
     fn close(&mut self, now: Timestamp) {
         let Some((block, k)) = self.open.take() else { return };
-        let lacking = Lacking::draw(self.size, k, self.loss, &mut self.rng);
-        let mut lacking = lacking;
+        let mut lacking = Lacking::draw(self.size, k, self.loss, &mut self.rng);
         lacking.wait(now.after(REORDER_ALLOWANCE), &mut self.rng);
         self.blocks.insert(block, lacking);
     }
@@ -144,7 +146,8 @@ impl Crowd {
     }
 
     fn back_off(&self) -> BackOff {
-        BackOff { audience: self.group_size.audience(), longest: self.grtt * 4 }
+        let longest = self.grtt.mul_f64(backoff_factor(self.group_size));
+        BackOff { audience: self.group_size.audience(), longest }
     }
 
     /// When somebody of them speaks next.
@@ -233,8 +236,8 @@ fn nak(start: u32, count: u8, k: u8, rng: &mut fastrand::Rng) -> Body {
     let block = Seq(u64::from(start));
     let mut places: Vec<u8> = (0..k).collect();
     rng.shuffle(&mut places);
-    places.truncate(usize::from(count));
-    places.sort_unstable();
+    // Whoever lacks two and more names one of them.
+    places.truncate(1);
     let ranges =
         places.iter().map(|place| Range { first: block.plus(u64::from(*place)), count: 1 });
     Body::Nak(Nak {

@@ -106,10 +106,11 @@ impl Receiver {
         });
         for ranges in ranges.chunks(RANGES) {
             let needs = self.needs(ranges);
+            let named = self.named_beside(&needs, ranges);
             self.stats.naks_sent += 1;
             self.say(Body::Nak(Nak {
                 subscriber: self.config.subscriber,
-                ranges: List::truncated(ranges.iter().copied().map(Range::from_seqs)),
+                ranges: List::truncated(named.into_iter().map(Range::from_seqs)),
                 needs: List::truncated(needs),
             }));
         }
@@ -245,7 +246,7 @@ impl Receiver {
 impl Session {
     /// A few round trips; before a deadline no longer than leaves time for an answer.
     fn longest_backoff(&self) -> Duration {
-        let longest = self.grtt.mul_f64(BACKOFF_FACTOR);
+        let longest = self.grtt.mul_f64(crate::grtt::backoff_factor(self.group_size));
         let Delivery::Timely(deadline) = self.delivery else { return longest };
         longest.min((deadline.saturating_sub(self.grtt * 2) / 2).max(self.grtt / 2))
     }
@@ -300,9 +301,6 @@ impl Session {
         }
     }
 }
-
-/// The longest back-off in group round trips: RFC 5401's K for groups that hear each other.
-const BACKOFF_FACTOR: f64 = 4.0;
 
 /// A packet that took another way is not lost yet.
 pub(super) const REORDER_ALLOWANCE: Duration = Duration::from_millis(1);

@@ -8,6 +8,7 @@ use super::nak::REORDER_ALLOWANCE;
 use super::session::Session;
 use super::window::Placed;
 use crate::fec;
+use crate::grtt::AT_ONCE;
 use crate::wire::{CODED_PREFIX_LEN, Coded, CodedPrefix, Discard, Heartbeat, Need};
 use crate::{Seq, SeqRange, Timestamp};
 
@@ -168,6 +169,40 @@ impl Receiver {
             Need { block, count: u8::try_from(count).unwrap_or(u8::MAX) }
         });
         counted.filter(|need| need.count > 0).collect()
+    }
+
+    /// What of `ranges` is named beside the counts. In a large audience two losses of a block are
+    /// answered with parity, whichever they are: one name of it says that it is still wanted.
+    pub(super) fn named_beside(&self, needs: &[Need], ranges: &[SeqRange]) -> Vec<SeqRange> {
+        let Some(session) = &self.session else { return Vec::new() };
+        if session.group_size.audience() <= AT_ONCE as f64 + 0.5 {
+            return ranges.to_vec();
+        }
+        let counted = needs.iter().filter(|need| need.count > 1).filter_map(|need| {
+            let block = session.blocks.get(need.block)?;
+            let all = SeqRange::new(need.block, block.end(need.block));
+            (all.len() == u64::from(block.k)).then_some(all)
+        });
+        let counted: Vec<SeqRange> = counted.collect();
+        let mut named: Vec<SeqRange> = Vec::new();
+        for range in ranges {
+            let mut first = range.first;
+            while first < range.end {
+                let of = counted.iter().find(|block| block.first <= first && first < block.end);
+                let next = counted.iter().map(|block| block.first).find(|start| *start > first);
+                let (end, piece) = match of {
+                    Some(block) => (block.end, SeqRange::new(first, first.next())),
+                    None => (next.unwrap_or(range.end), SeqRange::new(first, range.end)),
+                };
+                let is_named =
+                    |block: &SeqRange| named.last().is_some_and(|last| last.first >= block.first);
+                if !of.is_some_and(is_named) {
+                    named.push(piece.clamp_to(SeqRange::new(first, end)));
+                }
+                first = end;
+            }
+        }
+        named
     }
 
     /// Enough was promised for a block: nothing of it need be asked for until `until`.

@@ -275,9 +275,9 @@ const ENROL_SHARE: u64 = 64;
 /// A report on the wire, in bits.
 const REPORT_BITS: f64 = 1_750.0;
 /// The share of the stream that reports of who is registered may take…
-const REPORT_SHARE: f64 = 0.015;
+const REPORT_SHARE: f64 = 0.01;
 /// …and of those who are sampled.
-const SAMPLE_SHARE: f64 = 0.005;
+const SAMPLE_SHARE: f64 = 0.003;
 
 /// An idle stream is spoken about as if it had this rate, in bits per second.
 const LEAST_RATE: f64 = 1e6;

@@ -307,12 +307,13 @@ impl Sender {
         let alone = self.audience_size() <= 1;
         let merge = if alone { Duration::ZERO } else { self.grtt.get().max(SHORTEST_MERGE) / 2 };
         let due = now.after(merge);
+        let many = self.audience_size() > AT_ONCE;
         let mut promised = Vec::new();
         for &need in needs {
             let Need { block, count } = need;
             // Without a name of it in the window there is nothing to make parity of.
             let Some(named) = named.remove(&block) else { continue };
-            let more = self.parity.on_need(need, named.into_iter(), due, now);
+            let more = self.parity.on_need(need, named.into_iter(), (due, many), now);
             if more.is_none() {
                 self.stats.suppressed_held_down += u64::from(count);
             }
