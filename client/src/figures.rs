@@ -71,12 +71,7 @@ impl Figures {
         ] {
             self.add(metric, "", count);
         }
-        for (cause, count) in [
-            ("unanswered", stats.lost_unanswered),
-            ("left_window", stats.lost_left_window),
-            ("deadline", stats.lost_deadline),
-            ("ring", stats.lost_ring),
-        ] {
+        for (cause, count) in tally.lost_by_cause() {
             self.add("packets_lost_total", cause, count);
         }
         for (action, count) in [

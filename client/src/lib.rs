@@ -12,6 +12,7 @@
 //! | files, stdout, players, and the ring before them | `output.rs` |
 //! | loss on purpose | [`impair`] |
 //! | `join`, `leave`, `status` of a running one | `control.rs` |
+//! | the status page | `status.rs` |
 //! | metrics | `metrics.rs`, from `figures.rs` and `tally.rs` |
 //! | events as JSON, the live line, the summary | `record.rs`, `progress.rs`, [`summary`] |
 //!
@@ -33,6 +34,7 @@ mod record;
 mod service;
 mod snapshot;
 mod socket;
+mod status;
 mod subscriber;
 mod subscription;
 pub mod summary;

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
+use host::clock::Clock;
 use host::http::{self, Answers};
 use host::poller::Waker;
 use host::shutdown::Shutdown;
@@ -15,6 +16,7 @@ use crate::config::{Config, ControlConfig};
 use crate::control::listener::{Answering, ControlSocket};
 use crate::metrics;
 use crate::snapshot::Published;
+use crate::status::PageStatus;
 use crate::subscriber::Command;
 
 /// Sockets that are open, and nobody serves yet.
@@ -116,8 +118,10 @@ fn open_http(
         tracing::warn!(%address, "anyone who reaches this address may read the metrics");
     }
     let registries = metrics::register(Arc::clone(published)).context("metrics")?;
-    let ready = Arc::clone(published);
-    let answers = Answers::new(move || registries.gather(), move || ready.is_ready());
+    let (ready, seen) = (Arc::clone(published), Arc::clone(published));
+    let started_us = Clock::unix_us();
+    let status = move || PageStatus::new(&seen, started_us).to_json();
+    let answers = Answers::new(move || registries.gather(), move || ready.is_ready(), status);
     let listener = http::bind(address)?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     Ok(Some((listener, answers)))

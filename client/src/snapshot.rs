@@ -26,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) is_joined: bool,
     /// What was counted.
     pub(crate) tally: Tally,
+    /// When this was so, in microseconds since 1970.
+    pub(crate) at_us: u64,
 }
 
 /// What is told to those who ask over the control socket.

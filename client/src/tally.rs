@@ -61,6 +61,17 @@ pub(crate) struct MissingList {
 }
 
 impl Tally {
+    /// Packets given up, by cause.
+    pub(crate) fn lost_by_cause(&self) -> [(&'static str, u64); 4] {
+        let stats = &self.stats;
+        [
+            ("unanswered", stats.lost_unanswered),
+            ("left_window", stats.lost_left_window),
+            ("deadline", stats.lost_deadline),
+            ("ring", stats.lost_ring),
+        ]
+    }
+
     /// A datagram of the group came.
     pub(crate) fn on_group_datagram(&mut self, joined_at: Timestamp, now: Timestamp) {
         self.join_to_first.get_or_insert_with(|| now.since(joined_at));
@@ -91,6 +102,21 @@ impl Delays {
         }
         self.above += other.above;
         self.sum += other.sum;
+    }
+
+    /// The bound, in seconds, that this share of all delays does not pass; none if there are none,
+    /// or if it lies above all bounds.
+    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
+        let all: u64 = self.counts.iter().sum::<u64>() + self.above;
+        let (mut below, mut bound) = (0, SHORTEST_DELAY.as_secs_f64());
+        for count in &self.counts {
+            below += count;
+            if below > 0 && ratio(below, all) >= share {
+                return Some(bound);
+            }
+            bound *= 2.0;
+        }
+        None
     }
 
     /// Upper bounds in seconds, each with its count; then how many lay above, and the sum.
@@ -142,6 +168,11 @@ impl MissingList {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn ratio(part: u64, all: u64) -> f64 {
+    part as f64 / all as f64
+}
+
 /// The bound of the first bucket; each next one is twice as long.
 const SHORTEST_DELAY: Duration = Duration::from_micros(50);
 
@@ -190,5 +221,19 @@ mod tests {
         assert_eq!(missing.ranges().len(), MISSING_LIMIT);
         assert_eq!(missing.packets(), 2 * MISSING_LIMIT as u64);
         assert!(missing.is_cut());
+    }
+
+    #[test]
+    fn a_quantile_is_the_bound_of_its_bucket() {
+        let mut delays = Delays::default();
+        assert_eq!(delays.quantile(0.5), None);
+        for _ in 0..98 {
+            delays.add(Duration::from_micros(40));
+        }
+        delays.add(Duration::from_micros(150));
+        delays.add(Duration::from_secs(9));
+        assert_eq!(delays.quantile(0.5), Some(50e-6));
+        assert_eq!(delays.quantile(0.99), Some(200e-6));
+        assert_eq!(delays.quantile(1.0), None, "above all bounds");
     }
 }

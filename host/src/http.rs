@@ -1,4 +1,4 @@
-//! `/metrics`, `/-/healthy` and `/-/ready` over HTTP, for those who may ask.
+//! `/metrics`, `/-/healthy`, `/-/ready` and a status page over HTTP, for those who may ask.
 
 use std::fmt;
 use std::future::Future;
@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -14,8 +15,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::proto::MetricFamily;
 use prometheus::{TEXT_FORMAT, TextEncoder};
+use tokio::sync::Semaphore;
 
 use crate::connection::Bounded;
+use crate::page;
 
 /// Where metrics are served: `127.0.0.1:9464`, `[::1]:9464`, or `:9464` for loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +29,38 @@ pub struct HttpAddress(pub SocketAddr);
 #[error("`{0}` is no address for metrics: write `127.0.0.1:9464`, or `:9464` for loopback")]
 pub struct HttpAddressError(String);
 
-/// Answers for the three paths.
+/// What is answered.
 #[derive(Clone)]
 pub struct Answers {
     gather: Arc<dyn Fn() -> Vec<MetricFamily> + Send + Sync>,
     is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) status: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) every: Duration,
+    /// Pages that may be open at a time.
+    pub(crate) pages: Arc<Semaphore>,
 }
 
 impl Answers {
-    /// `/metrics` shows what `gather` gives; `/-/ready` is 200 while `is_ready` says so.
+    /// `/metrics` shows what `gather` gives; `/-/ready` is 200 while `is_ready` says so;
+    /// `/status.json` and the page show `status`, a line of JSON.
     pub fn new(
         gather: impl Fn() -> Vec<MetricFamily> + Send + Sync + 'static,
         is_ready: impl Fn() -> bool + Send + Sync + 'static,
+        status: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
-        Self { gather: Arc::new(gather), is_ready: Arc::new(is_ready) }
+        Self {
+            gather: Arc::new(gather),
+            is_ready: Arc::new(is_ready),
+            status: Arc::new(status),
+            every: EVENT_EVERY,
+            pages: Arc::new(Semaphore::new(MAX_PAGES)),
+        }
+    }
+
+    /// A page that is open is told anew this often, once a second unless told otherwise.
+    #[must_use]
+    pub fn with_events_every(self, every: Duration) -> Self {
+        Self { every, ..self }
     }
 }
 
@@ -81,6 +102,7 @@ fn router(answers: Answers) -> Router {
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
+        .merge(page::routes())
         .with_state(answers)
 }
 
@@ -138,6 +160,13 @@ impl fmt::Debug for Answers {
     }
 }
 
+/// As often as a person looks twice.
+const EVENT_EVERY: Duration = Duration::from_secs(1);
+
+/// Pages that are left open must not keep a scraper out: fewer than
+/// [`MAX_CONNECTIONS`](crate::connection::MAX_CONNECTIONS).
+const MAX_PAGES: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -158,14 +187,14 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn the_three_paths_answer() {
+    async fn metrics_and_probes_answer() {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let registries = Registries::new("publisher").unwrap();
         let is_ready = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&is_ready);
-        let answers =
-            Answers::new(move || registries.gather(), move || seen.load(Ordering::Relaxed));
+        let is_seen = move || seen.load(Ordering::Relaxed);
+        let answers = Answers::new(move || registries.gather(), is_seen, || "{}".to_owned());
         let server = tokio::spawn(serve(listener, answers, std::future::pending()));
         let metrics = ask(address, "/metrics").await;
         assert!(metrics.contains("content-type: text/plain; version=0.0.4\r\n"), "{metrics}");

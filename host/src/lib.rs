@@ -9,6 +9,7 @@
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
 //! | `/metrics` and the probes | [`http`], bounded by `connection.rs` |
+//! | the status page, its JSON and its events | `page.rs`, `assets/` |
 //! | which metrics there are | [`registry`], [`metrics`] |
 //! | the log on stderr | [`logging`] |
 //! | SIGINT and SIGTERM | [`shutdown`] |
@@ -22,6 +23,7 @@ pub mod interface;
 pub mod link_watch;
 pub mod logging;
 pub mod metrics;
+mod page;
 pub mod poller;
 pub mod registry;
 pub mod shutdown;

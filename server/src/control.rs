@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use host::clock::Clock;
 use host::http::{self, Answers};
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +15,7 @@ use crate::metrics;
 use crate::publisher::StreamEnd;
 use crate::report::News;
 use crate::snapshot::Shared;
+use crate::status::Status;
 use crate::talker::Talker;
 
 /// What the data thread gives back.
@@ -75,8 +77,10 @@ impl Control {
 
 fn answers(shared: &Shared) -> anyhow::Result<Answers> {
     let registries = metrics::registries(shared.clone())?;
-    let is_ready = shared.clone();
-    Ok(Answers::new(move || registries.gather(), move || is_ready.is_ready()))
+    let (is_ready, seen) = (shared.clone(), shared.clone());
+    let started_us = Clock::unix_us();
+    let status = move || Status::new(&seen.streams(), started_us).to_json();
+    Ok(Answers::new(move || registries.gather(), move || is_ready.is_ready(), status))
 }
 
 async fn serve(listener: TcpListener, answers: Answers) {

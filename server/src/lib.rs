@@ -15,6 +15,7 @@
 //! | the data thread | `publisher.rs`, `publisher/` |
 //! | what others may see of it | [`snapshot`] |
 //! | Prometheus | [`metrics`] |
+//! | the status page, `publisher top` | [`status`], `top.rs` |
 //! | what people and scripts are told | [`report`], `talker.rs` |
 
 pub mod cli;
@@ -27,6 +28,7 @@ mod publisher;
 pub mod report;
 pub mod snapshot;
 mod socket;
+pub mod status;
 mod talker;
 
 use std::thread;

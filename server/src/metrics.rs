@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use host::metrics::{Definition, Samples, Snapshot, counter, gauge};
 use host::registry::Registries;
-use proto::sender::BreakerState;
+use proto::sender::{BreakerState, SenderStats};
 use proto::wire::Kind;
 
 use crate::snapshot::{LOSS_QUANTILES, Shared, StreamSnapshot};
@@ -71,17 +71,26 @@ fn add_feedback(stream: &StreamSnapshot, samples: &mut Samples) {
         samples.count("feedback_received_total", &[name, kind.name()], count.datagrams);
         samples.count("feedback_bytes_total", &[name, kind.name()], count.bytes);
     }
-    let suppressed = [
-        ("held_down", stats.suppressed_held_down),
-        ("too_late", stats.suppressed_too_late),
-        ("over_budget", stats.suppressed_over_budget),
-    ];
-    for (reason, count) in suppressed {
+    for (reason, count) in suppressed(stats) {
         samples.count("repairs_suppressed_total", &[name, reason], count);
     }
+    for (cause, count) in stream.fare.losses() {
+        samples.count("reported_losses_total", &[name, cause], count);
+    }
+    samples.count("reported_given_up_total", &[name], stream.fare.given_up);
+    samples.count("reported_mended_total", &[name], stream.fare.mended);
     for (reason, count) in stats.discarded.iter() {
         samples.count("datagrams_discarded_total", &[name, &reason.to_string()], count);
     }
+}
+
+/// Packets asked for that were not repaired, by reason.
+pub(crate) fn suppressed(stats: &SenderStats) -> [(&'static str, u64); 3] {
+    [
+        ("held_down", stats.suppressed_held_down),
+        ("too_late", stats.suppressed_too_late),
+        ("over_budget", stats.suppressed_over_budget),
+    ]
 }
 
 fn add_flow(stream: &StreamSnapshot, samples: &mut Samples) {
@@ -171,6 +180,13 @@ const DEFINITIONS: &[Definition] = &[
     counter("repairs_suppressed_total", REASON, "Packets asked for that were not repaired."),
     counter("feedback_received_total", KIND, "Packets received from subscribers."),
     counter("feedback_bytes_total", KIND, "Their bytes, without headers of UDP and below."),
+    counter(
+        "reported_losses_total",
+        &["stream", "cause"],
+        "Packets that subscribers did not get, as they report it.",
+    ),
+    counter("reported_given_up_total", STREAM, "Packets that subscribers gave up."),
+    counter("reported_mended_total", STREAM, "Packets that subscribers got back by repair."),
     counter("datagrams_discarded_total", REASON, "Datagrams received that were of no use."),
     gauge("grtt_seconds", STREAM, "Group round-trip time."),
     gauge("window_packets", STREAM, "Packets that can be repaired."),

@@ -146,8 +146,8 @@ impl Publisher {
         self.streams.iter_mut().for_each(|stream| stream.end(now));
     }
 
-    fn publish(&self) {
-        self.shared.publish(self.streams.iter().map(Stream::snapshot).collect());
+    fn publish(&mut self) {
+        self.shared.publish(self.streams.iter_mut().map(Stream::snapshot).collect());
     }
 
     fn watch_blocked(&self) {

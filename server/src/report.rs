@@ -293,7 +293,7 @@ impl From<StreamEnd> for StreamSummary {
     }
 }
 
-fn kinds(egress: &Egress) -> Vec<KindSummary> {
+pub(crate) fn kinds(egress: &Egress) -> Vec<KindSummary> {
     let sent = egress.sent_by_kind().filter(|(.., count)| count.datagrams > 0);
     let rows = sent.map(|(mode, to, kind, count)| KindSummary {
         mode: mode.name(),
@@ -305,7 +305,7 @@ fn kinds(egress: &Egress) -> Vec<KindSummary> {
     rows.collect()
 }
 
-fn repairs(egress: &Egress) -> Count {
+pub(crate) fn repairs(egress: &Egress) -> Count {
     egress.sum(|kind| matches!(kind, Kind::Repair | Kind::Parity))
 }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use proto::sender::{BreakerState, SenderStats, Subscriber};
-use proto::wire::{EvictReason, Kind, Name, ReportState};
+use proto::sender::{Audience, BreakerState, SenderStats, Subscriber};
+use proto::wire::{EvictReason, Kind, Losses, Name, Report, ReportState};
 use proto::{Bitrate, SessionId};
 
 use crate::input::InputCounters;
@@ -53,6 +53,25 @@ pub struct StreamSnapshot {
     pub input: Arc<InputCounters>,
     /// The length of its input, where it is known.
     pub input_len: Option<u64>,
+    /// How its subscribers fare.
+    pub fare: Fare,
+    /// When this was so, in microseconds since 1970.
+    pub at_us: u64,
+}
+
+/// How the subscribers of a stream fare, as they report it: those that left included.
+#[derive(Clone, Debug, Default)]
+pub struct Fare {
+    /// Packets they did not get, by cause.
+    pub losses: Losses,
+    /// Packets they got back, by repair or from parity.
+    pub mended: u64,
+    /// Packets they gave up.
+    pub given_up: u64,
+    /// One row each while they are few, those that listen first.
+    pub rows: Vec<SubscriberRow>,
+    /// Those that no row is shown of.
+    pub hidden: u64,
 }
 
 /// What sockets took of a stream, and what they did not.
@@ -212,10 +231,64 @@ impl To {
     }
 }
 
+impl Fare {
+    /// Of everyone that was ever heard.
+    #[must_use]
+    pub fn of(audience: &Audience) -> Self {
+        let mut fare = Self::default();
+        for report in audience.rows().filter_map(Subscriber::report) {
+            fare.add(report);
+        }
+        let here = audience.rows().filter(|row| row.is_present());
+        let gone = audience.rows().filter(|row| !row.is_present());
+        fare.rows = here.chain(gone).take(ROWS_SHOWN).map(SubscriberRow::from).collect();
+        fare.hidden = (audience.rows().count() - fare.rows.len()) as u64;
+        fare
+    }
+
+    /// Counters that never fall, though the table forgets who left long ago.
+    #[must_use]
+    pub fn at_least(mut self, before: &Self) -> Self {
+        let (now, then) = (&mut self.losses, &before.losses);
+        now.wire = now.wire.max(then.wire);
+        now.kernel = now.kernel.max(then.kernel);
+        now.ring = now.ring.max(then.ring);
+        now.late = now.late.max(then.late);
+        now.unauthentic = now.unauthentic.max(then.unauthentic);
+        self.mended = self.mended.max(before.mended);
+        self.given_up = self.given_up.max(before.given_up);
+        self
+    }
+
+    /// Losses by the name of their cause.
+    pub fn losses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Losses { wire, kernel, ring, late, unauthentic } = self.losses;
+        let unauthentic = ("unauthentic", unauthentic);
+        [("wire", wire), ("kernel", kernel), ("ring", ring), ("late", late), unauthentic]
+            .into_iter()
+    }
+
+    /// What anyone reports has no bound.
+    fn add(&mut self, report: &Report) {
+        let (sum, more) = (&mut self.losses, &report.losses);
+        for (sum, more) in [
+            (&mut sum.wire, more.wire),
+            (&mut sum.kernel, more.kernel),
+            (&mut sum.ring, more.ring),
+            (&mut sum.late, more.late),
+            (&mut sum.unauthentic, more.unauthentic),
+            (&mut self.mended, report.repaired.saturating_add(report.recovered)),
+            (&mut self.given_up, report.given_up),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
 impl From<&Subscriber> for SubscriberRow {
     fn from(row: &Subscriber) -> Self {
         let report = row.report();
-        let of = |count: fn(&proto::wire::Report) -> u64| report.map_or(0, count);
+        let of = |count: fn(&Report) -> u64| report.map_or(0, count);
         Self {
             name: row.name().to_string(),
             id: row.id().to_string(),
@@ -231,6 +304,9 @@ impl From<&Subscriber> for SubscriberRow {
         }
     }
 }
+
+/// More rows than this no page shows at once, and copying them would cost the data thread.
+const ROWS_SHOWN: usize = 64;
 
 /// Kinds count from one.
 const KINDS: usize = Kind::ALL.len() + 1;

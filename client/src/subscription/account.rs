@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use host::clock::Clock;
+
 use super::Subscription;
 use super::deliver::hex;
 use crate::figures::datagrams_received;
@@ -22,6 +24,7 @@ impl Subscription {
             session: self.session.as_ref().map(|session| session.session.to_string()),
             is_joined: self.socket.is_some(),
             tally: self.tally(),
+            at_us: Clock::unix_us(),
         }
     }
 

@@ -19,7 +19,7 @@ use self::outgoing::Outgoing;
 pub(super) use self::outgoing::Way;
 use crate::config::StreamConfig;
 use crate::report::News;
-use crate::snapshot::{LOSS_QUANTILES, StreamSnapshot, SubscriberRow};
+use crate::snapshot::{Fare, LOSS_QUANTILES, StreamSnapshot, SubscriberRow};
 use crate::socket::Socket;
 
 /// One stream of a publisher.
@@ -31,6 +31,8 @@ pub(crate) struct Stream {
     finish_timeout: Duration,
     wants: Option<u32>,
     has_given_up: bool,
+    /// As of the last snapshot.
+    fare: Fare,
 }
 
 /// How a stream ended.
@@ -61,6 +63,7 @@ impl Stream {
             finish_timeout: config.finish_timeout,
             wants: config.wait_for.subscribers.filter(|wanted| *wanted > 0),
             has_given_up: false,
+            fare: Fare::default(),
         })
     }
 
@@ -122,7 +125,8 @@ impl Stream {
         self.feed.end(&mut self.sender, now);
     }
 
-    pub(super) fn snapshot(&self) -> StreamSnapshot {
+    pub(super) fn snapshot(&mut self) -> StreamSnapshot {
+        self.fare = Fare::of(self.sender.audience()).at_least(&self.fare);
         StreamSnapshot {
             name: self.name.clone(),
             session: self.sender.session(),
@@ -141,10 +145,12 @@ impl Stream {
             is_finished: self.sender.is_finished(),
             input: Arc::clone(self.feed.counters()),
             input_len: self.feed.input_len(),
+            fare: self.fare.clone(),
+            at_us: Clock::unix_us(),
         }
     }
 
-    pub(super) fn into_end(self) -> StreamEnd {
+    pub(super) fn into_end(mut self) -> StreamEnd {
         StreamEnd {
             snapshot: self.snapshot(),
             outcome: self.sender.outcome(),
