@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use host::build_info;
 use host::clock::Clock;
+use proto::wire::{Kind, Losses};
 use serde::Serialize;
 
 use crate::metrics::suppressed;
@@ -51,7 +52,7 @@ struct StreamStatus {
     packets_asked: u64,
     repairs_suppressed: BTreeMap<&'static str, u64>,
     send_errors: BTreeMap<&'static str, u64>,
-    losses: BTreeMap<&'static str, u64>,
+    losses: Losses,
     mended: u64,
     given_up: u64,
     subscribers: Vec<SubscriberRow>,
@@ -103,11 +104,11 @@ impl From<&StreamSnapshot> for StreamStatus {
             window_packets: snapshot.window_packets,
             joins: stats.joins,
             leaves: stats.leaves,
-            naks_received: stats.received.get(proto::wire::Kind::Nak).datagrams,
+            naks_received: stats.received.get(Kind::Nak).datagrams,
             packets_asked: stats.packets_asked,
             repairs_suppressed: suppressed(stats).into_iter().collect(),
             send_errors: snapshot.egress.failed().collect(),
-            losses: fare.losses().collect(),
+            losses: fare.losses,
             mended: fare.mended,
             given_up: fare.given_up,
             subscribers: fare.rows.clone(),

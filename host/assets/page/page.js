@@ -54,6 +54,7 @@
     title: (stream) => stream.stream,
     note: (stream) => `session ${stream.session}, ${state(stream)}`,
     columns: ["Stream", "State", "Audience", "Rate", "Sent", "By unicast", "Saved", "Given up"],
+    texts: 2,
     row: (stream, rate) => [
       state(stream),
       count(stream.audience),
@@ -105,6 +106,7 @@
       (stream.session ? `, session ${stream.session}` : ", no session heard yet") +
       (stream.joined ? "" : ", the interface is down"),
     columns: ["Group", "Stream", "Rate", "Received", "Delivered", "Missed", "Repaired", "Lost"],
+    texts: 2,
     row: (stream, rate) => [
       stream.stream ?? "not heard",
       bits(8 * rate("received_bytes")),
@@ -163,6 +165,10 @@
     left_window: "no longer kept by the publisher",
   };
   const VIEWS = { publisher, subscriber };
+  const SUBSCRIBERS = [
+    "Name", "State", "Received", "Repaired", "From parity", "Lost on the way", "Kernel drops",
+    "Given up",
+  ];
 
   // ---- What was, as far as it is shown ------------------------------------------------------
 
@@ -228,7 +234,7 @@
     write(byId("program"), status.program);
     write(byId("version"), `onecast ${status.version}`);
     document.title = `${status.program} – onecast`;
-    head("streams-head", view.columns);
+    head("streams-head", view.columns, view.texts);
     byId("no-streams").hidden = pasts.size > 0;
     rows("streams-body", [...pasts], streamRow);
     const past = pasts.get(chosen);
@@ -264,8 +270,10 @@
     const all = stream.subscribers;
     byId("subscribers").hidden = !all;
     if (!all) return;
-    head("subscribers-head", ["Name", "State", "Received", "Repaired", "From parity", "Lost on the way", "Kernel drops", "Given up"]);
-    rows("subscribers-body", all, (tr, one) => {
+    head("subscribers-head", SUBSCRIBERS, 2);
+    const order = new Intl.Collator("en", { numeric: true });
+    const sorted = all.toSorted((a, b) => b.present - a.present || order.compare(a.name, b.name));
+    rows("subscribers-body", sorted, (tr, one) => {
       const how = !one.present ? "silent or gone" : one.complete ? "has everything" : "listens";
       cells(tr, [one.name, how, ...[one.received, one.repaired, one.recovered, one.wire_losses, one.kernel_losses, one.lost].map(count)]);
       tr.cells[1].className = "text";
@@ -300,12 +308,14 @@
     tr.cells[1].className = "text";
   };
 
-  const head = (id, names) => {
+  /** The heads of columns, the first of them over text. */
+  const head = (id, names, texts) => {
     const tr = byId(id);
     if (tr.cells.length === names.length && tr.textContent === names.join("")) return;
-    tr.replaceChildren(...names.map((name) => {
+    tr.replaceChildren(...names.map((name, i) => {
       const th = document.createElement("th");
       th.scope = "col";
+      if (i < texts) th.className = "text";
       th.textContent = name;
       return th;
     }));
@@ -369,6 +379,8 @@
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  const clock = (time) => new Date(time * 1000).toLocaleTimeString("en-GB");
+
   const options = (box) => ({
     width: Math.max(1, box.clientWidth),
     height: Math.max(1, box.clientHeight),
@@ -376,7 +388,10 @@
     cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(1000, most * 1.1)] } },
     axes: [
-      { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } },
+      {
+        stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false },
+        size: 32, space: 80, values: (_, all) => all.map(clock),
+      },
       {
         stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false },
         size: 80, values: (_, all) => all.map(bits),
