@@ -7,6 +7,16 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::snapshot::Snapshot;
 
+/// How many listen to the largest audience, as its publisher estimates it.
+fn listeners(streams: &[Snapshot]) -> String {
+    match streams.iter().filter_map(|stream| stream.audience).max() {
+        None => "no session yet".to_owned(),
+        Some(1) => "1 subscriber".to_owned(),
+        Some(few @ ..=16) => format!("{few} subscribers"),
+        Some(many) => format!("about {many} subscribers"),
+    }
+}
+
 /// The line, if there is a terminal to draw it on.
 pub(crate) struct ProgressLine {
     bar: Option<ProgressBar>,
@@ -41,9 +51,10 @@ impl ProgressLine {
         let rate = bytes.saturating_sub(self.before);
         self.before = bytes;
         bar.set_message(format!(
-            "{} · {}/s · lost {} · repaired {} · kernel drops {}",
+            "{} · {}/s · {} · lost {} · repaired {} · kernel drops {}",
             HumanBytes(bytes),
             HumanBytes(rate),
+            listeners(streams),
             sum(|stream| stream.tally.stats.packets_lost()),
             sum(|stream| stream.tally.stats.packets_mended()),
             sum(|stream| stream.tally.kernel_drops),

@@ -24,6 +24,8 @@ pub(crate) struct Snapshot {
     pub(crate) session: Option<String>,
     /// Whether the interface is there.
     pub(crate) is_joined: bool,
+    /// Subscribers of the session, as the publisher estimates them.
+    pub(crate) audience: Option<u64>,
     /// What was counted.
     pub(crate) tally: Tally,
     /// When this was so, in microseconds since 1970.

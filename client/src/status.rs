@@ -30,6 +30,7 @@ struct StreamStatus {
     stream: Option<String>,
     session: Option<String>,
     joined: bool,
+    audience: Option<u64>,
     /// When its counters were copied, in seconds since 1970.
     at: f64,
     received_bytes: u64,
@@ -86,6 +87,7 @@ impl From<Snapshot> for StreamStatus {
         let (tally, stats) = (&snapshot.tally, &snapshot.tally.stats);
         Self {
             joined: snapshot.is_joined,
+            audience: snapshot.audience,
             at: seconds(snapshot.at_us),
             received_bytes: tally.received_bytes,
             payload_bytes: stats.bytes_delivered,

@@ -330,3 +330,16 @@ fn a_control_directory_that_others_may_enter_is_not_used() {
     receive.args(["--control-name", "mine"]);
     receive.assert().code(1).stderr(contains("the control socket cannot be opened"));
 }
+
+/// The terminal is that of `script` (Debian: bsdutils, which every system has).
+#[test]
+fn a_live_line_is_drawn_on_a_terminal_only() {
+    let (_, endpoint) = group(90);
+    let receive = format!("receive {endpoint} -o udp://127.0.0.1:9 --interface lo --for 3s");
+    let command = format!("{} {receive}", env!("CARGO_BIN_EXE_subscriber"));
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &command, "/dev/null"]).timeout(Duration::from_secs(40));
+    terminal.assert().stdout(contains("/s · no session yet · lost 0 · repaired 0"));
+    let silent = contains("no session yet").not();
+    subscriber().args(receive.split_whitespace()).assert().stderr(silent).stdout(is_empty());
+}

@@ -288,6 +288,17 @@ impl Receiver {
         &self.stats
     }
 
+    /// Subscribers of the session that is followed, as its publisher estimates them.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, below 10^7"
+    )]
+    pub fn audience(&self) -> Option<u64> {
+        self.session.as_ref().map(|session| session.group_size.audience().round() as u64)
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn status(&self) -> Status {

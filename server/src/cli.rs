@@ -18,6 +18,7 @@ use crate::flags::target::Target;
 use crate::flags::{ProgramFlags, StreamFlags};
 use crate::report::Talk;
 use crate::talker::conclude;
+use crate::top::{self, Top};
 
 /// Sends a stream once, to every subscriber of a multicast group.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub enum Command {
     Send(Box<Send>),
     /// Send the streams of a config file
     Run(Box<Run>),
+    /// Show what a running publisher does
+    Top(Top),
 }
 
 /// Sends one stream.
@@ -89,8 +92,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let (config, program) = match cli.command.into_config() {
-        Ok(config) => config,
+    let configured = match cli.command {
+        Command::Send(send) => send.into_config(),
+        Command::Run(run) => run.into_config(),
+        Command::Top(top) => return top::main(&top),
+    };
+    let (config, program) = match configured {
+        Ok(configured) => configured,
         Err(error) => {
             eprintln!("publisher: {error}");
             return ExitCode::from(USAGE);
@@ -133,23 +141,27 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
 }
 
-impl Command {
+impl Send {
     fn into_config(self) -> Result<(Config, ProgramFlags), ConfigError> {
-        let (streams, program) = match self {
-            Self::Send(send) => {
-                let Send { input, to, name, flags, program } = *send;
-                (vec![StreamFlags { input: Some(input), to, name, ..flags }], program)
-            }
-            Self::Run(run) => {
-                let Run { config, flags, program } = *run;
-                let file = ConfigFile::read(&config)?;
-                let program = program.or(&file.program());
-                (file.streams(&flags), program)
-            }
-        };
-        let config = Config::new(streams, program.metrics, talk(&program))?;
-        Ok((config, program))
+        let Self { input, to, name, flags, program } = self;
+        configure(vec![StreamFlags { input: Some(input), to, name, ..flags }], program)
     }
+}
+
+impl Run {
+    fn into_config(self) -> Result<(Config, ProgramFlags), ConfigError> {
+        let file = ConfigFile::read(&self.config)?;
+        let program = self.program.or(&file.program());
+        configure(file.streams(&self.flags), program)
+    }
+}
+
+fn configure(
+    streams: Vec<StreamFlags>,
+    program: ProgramFlags,
+) -> Result<(Config, ProgramFlags), ConfigError> {
+    let config = Config::new(streams, program.metrics, talk(&program))?;
+    Ok((config, program))
 }
 
 fn talk(program: &ProgramFlags) -> Talk {

@@ -15,7 +15,7 @@
 //! | the data thread | `publisher.rs`, `publisher/` |
 //! | what others may see of it | [`snapshot`] |
 //! | Prometheus | [`metrics`] |
-//! | the status page, `publisher top` | [`status`], `top.rs` |
+//! | the status page, `publisher top` | [`status`], [`top`] |
 //! | what people and scripts are told | [`report`], `talker.rs` |
 
 pub mod cli;
@@ -30,6 +30,7 @@ pub mod snapshot;
 mod socket;
 pub mod status;
 mod talker;
+pub mod top;
 
 use std::thread;
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::report::{News, Progress, Summary, Talk, Who};
 use crate::snapshot::StreamSnapshot;
+use crate::top::saved;
 
 /// Says what happens.
 pub(crate) struct Talker {
@@ -151,18 +152,21 @@ fn live(streams: &[StreamSnapshot], payload_bytes: u64, per_second: u64) -> Stri
         let wanted = waiting.wants.map(|wanted| format!(" of {wanted}")).unwrap_or_default();
         return format!("{}: waiting for subscribers, {audience}{wanted} so far", waiting.name);
     }
-    let unicast: u64 = streams.iter().map(|stream| stream.stats.unicast_equivalent_bytes).sum();
-    let sent: u64 = streams.iter().map(|stream| stream.egress.total().bytes).sum();
-    let dropped: u64 =
-        streams.iter().map(|stream| stream.input.dropped.load(Ordering::Relaxed)).sum();
+    let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum::<u64>();
+    let unicast = sum(|stream| stream.stats.unicast_equivalent_bytes);
+    let sent = sum(|stream| stream.egress.total().bytes);
+    let dropped = sum(|stream| stream.input.dropped.load(Ordering::Relaxed));
+    let losses = |stream: &StreamSnapshot| stream.fare.losses().map(|(_, lost)| lost).sum();
     let len: Option<u64> = streams.iter().map(|stream| stream.input_len).sum();
     let of = len.map(|len| format!(" of {}", HumanBytes(len))).unwrap_or_default();
-    let drops = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
+    let drops = if dropped > 0 { format!(" · input dropped {dropped}") } else { String::new() };
     format!(
-        "{}{of}, {}/s, {audience} subscribers, {} sent for {} by unicast{drops}",
+        "{}{of} · {}/s · {audience} subscribers · lost {} · repaired {} · saved {} of {}{drops}",
         HumanBytes(payload_bytes),
         HumanBytes(per_second),
-        HumanBytes(sent),
+        sum(losses),
+        sum(|stream| stream.fare.mended),
+        saved(sent, unicast),
         HumanBytes(unicast),
     )
 }

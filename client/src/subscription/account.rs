@@ -23,6 +23,7 @@ impl Subscription {
             stream: self.session.as_ref().map(|session| session.name.as_str().to_owned()),
             session: self.session.as_ref().map(|session| session.session.to_string()),
             is_joined: self.socket.is_some(),
+            audience: self.receiver.audience(),
             tally: self.tally(),
             at_us: Clock::unix_us(),
         }

@@ -104,6 +104,7 @@
     note: (stream) =>
       `${stream.group} on ${stream.interface} → ${stream.output}` +
       (stream.session ? `, session ${stream.session}` : ", no session heard yet") +
+      (stream.audience > 1 ? `, about ${count(stream.audience)} subscribers` : "") +
       (stream.joined ? "" : ", the interface is down"),
     columns: ["Group", "Stream", "Rate", "Received", "Delivered", "Missed", "Repaired", "Lost"],
     texts: 2,
