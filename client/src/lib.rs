@@ -12,6 +12,7 @@
 //! | files, stdout, players, and the ring before them | `output.rs` |
 //! | loss on purpose | [`impair`] |
 //! | `join`, `leave`, `status` of a running one | `control.rs` |
+//! | who asks for members | `querier.rs` |
 //! | the status page | `status.rs` |
 //! | metrics | `metrics.rs`, from `figures.rs` and `tally.rs` |
 //! | events as JSON, the live line, the summary | `record.rs`, `progress.rs`, [`summary`] |
@@ -30,6 +31,7 @@ pub mod impair;
 mod metrics;
 pub mod output;
 mod progress;
+mod querier;
 mod record;
 mod service;
 mod snapshot;

@@ -22,6 +22,16 @@ fn fill(published: &Published, samples: &mut Samples) {
     samples.count("joins_total", &[], published.joins());
     samples.count("leaves_total", &[], published.leaves());
     samples.count("foreign_feedback_total", &[], published.foreign_feedback());
+    for heard in published.queriers() {
+        let labels = [heard.interface.as_str(), heard.asking.name()];
+        samples.count("querier_watched", &labels, u64::from(heard.since.is_some()));
+        if let Some(since) = heard.since {
+            samples.add("querier_silent_seconds", &labels, since.elapsed().as_secs_f64());
+        }
+    }
+    for (stream, is_silent) in published.silent() {
+        samples.count("publisher_silent", &[&stream], u64::from(is_silent));
+    }
     for (stream, figures) in published.figures() {
         for (metric, label, count) in figures.iter() {
             if label.is_empty() {
@@ -46,6 +56,21 @@ const DEFINITIONS: &[Definition] = &[
         "foreign_feedback_total",
         &[],
         "Unicast datagrams of no session that is followed here.",
+    ),
+    gauge(
+        "querier_silent_seconds",
+        &["interface", "protocol"],
+        "Time since a query for members was heard, or since one was listened for.",
+    ),
+    gauge(
+        "querier_watched",
+        &["interface", "protocol"],
+        "1 if queries can be heard; 0 if the right to hear IGMP is missing.",
+    ),
+    gauge(
+        "publisher_silent",
+        STREAM,
+        "1 while nothing is heard of a publisher that has not said that it ends.",
     ),
     counter("rejoins_total", &["stream", "reason"], "Groups joined again after an outage."),
     gauge(

@@ -5,16 +5,19 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use anyhow::Context;
 use host::clock::Clock;
 use host::http::{self, Answers};
 use host::poller::Waker;
 use host::shutdown::Shutdown;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, ControlConfig};
 use crate::control::listener::{Answering, ControlSocket};
 use crate::metrics;
+use crate::querier::{LISTEN_EVERY, Queriers};
 use crate::snapshot::Published;
 use crate::status::PageStatus;
 use crate::subscriber::Command;
@@ -66,6 +69,13 @@ impl Service {
 
     async fn serve(self, end: &Shutdown) {
         let Self { control, http, answering } = self;
+        let (published, is_asked) = (Arc::clone(&answering.published), http.is_some());
+        let queriers = async {
+            tokio::select! {
+                () = watch_queriers(&published), if is_asked => {}
+                () = end.requested() => {}
+            }
+        };
         let control = async {
             if let Some(control) = control
                 && let Err(error) = control.serve(answering, end.requested()).await
@@ -80,7 +90,7 @@ impl Service {
                 tracing::warn!(%error, "metrics are not served any longer");
             }
         };
-        tokio::join!(control, http);
+        tokio::join!(control, http, queriers);
     }
 }
 
@@ -93,6 +103,16 @@ impl Running {
         {
             tracing::debug!("the service thread ended unexpectedly");
         }
+    }
+}
+
+async fn watch_queriers(published: &Published) {
+    let mut queriers = Queriers::default();
+    let mut every = interval(LISTEN_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        published.set_queriers(queriers.listen(&published.streams(), Instant::now()));
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
+use crate::querier::Heard;
 use crate::tally::Tally;
 
 /// One subscription, as it was a moment ago.
@@ -24,6 +25,10 @@ pub(crate) struct Snapshot {
     pub(crate) session: Option<String>,
     /// Whether the interface is there.
     pub(crate) is_joined: bool,
+    /// Whether the group is one of IPv6.
+    pub(crate) is_ipv6: bool,
+    /// Whether its publisher is silent without having said that it ends.
+    pub(crate) is_silent: bool,
     /// Subscribers of the session, as the publisher estimates them.
     pub(crate) audience: Option<u64>,
     /// What was counted.
@@ -52,6 +57,7 @@ pub(crate) struct Status {
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     streams: Mutex<Streams>,
+    queriers: Mutex<Vec<Heard>>,
     joins: AtomicU64,
     leaves: AtomicU64,
     foreign_feedback: AtomicU64,
@@ -92,6 +98,25 @@ impl Published {
             of_stream.merge(&Figures::of(&snapshot.tally));
         }
         figures
+    }
+
+    /// Replaces what is told of queriers.
+    pub(crate) fn set_queriers(&self, heard: Vec<Heard>) {
+        *self.queriers.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+    }
+
+    /// When which querier was heard.
+    pub(crate) fn queriers(&self) -> Vec<Heard> {
+        self.queriers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the publisher of a stream is silent, by stream.
+    pub(crate) fn silent(&self) -> BTreeMap<String, bool> {
+        let mut silent = BTreeMap::new();
+        for snapshot in &self.lock().open {
+            *silent.entry(snapshot.label().to_owned()).or_default() |= snapshot.is_silent;
+        }
+        silent
     }
 
     pub(crate) fn status(&self) -> Vec<Status> {

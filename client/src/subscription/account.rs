@@ -23,6 +23,8 @@ impl Subscription {
             stream: self.session.as_ref().map(|session| session.name.as_str().to_owned()),
             session: self.session.as_ref().map(|session| session.session.to_string()),
             is_joined: self.socket.is_some(),
+            is_ipv6: self.config.group.address.is_ipv6(),
+            is_silent: self.silent_since.is_some(),
             audience: self.receiver.audience(),
             tally: self.tally(),
             at_us: Clock::unix_us(),
