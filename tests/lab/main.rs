@@ -10,6 +10,7 @@
 //! | a program that runs, and what it says | `program.rs`, `binaries.rs` |
 //! | what a port of the switch carries | `capture.rs` |
 //! | metrics of a running program | `scrape.rs` |
+//! | a Prometheus that runs | `monitor.rs` |
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -21,6 +22,7 @@
 
 mod binaries;
 mod capture;
+mod monitor;
 mod player;
 mod program;
 mod scrape;
@@ -33,6 +35,8 @@ mod flap;
 mod garbage;
 mod media;
 mod membership;
+mod overhead;
+mod prometheus;
 mod router;
 mod timely;
 mod transfer;
