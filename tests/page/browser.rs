@@ -141,6 +141,20 @@ impl Browser {
         found.and_then(|metric| metric["value"].as_f64()).expect("a counter")
     }
 
+    /// Waits until a counter is no more than that: not everything is garbage at once.
+    #[track_caller]
+    pub(crate) fn wait_for_at_most(&mut self, name: &str, most: f64) -> f64 {
+        let late = Instant::now() + PATIENCE;
+        loop {
+            let value = self.counter(name);
+            if value <= most {
+                return value;
+            }
+            assert!(Instant::now() < late, "{name} is {value}, not {most} or less");
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Writes what is seen, all of it, as a PNG.
     pub(crate) fn screenshot(&mut self, path: &Path) {
         let all = json!({ "format": "png", "captureBeyondViewport": true });
@@ -181,7 +195,11 @@ impl Browser {
         let params = &event["params"];
         match event["method"].as_str() {
             Some("Network.requestWillBeSent") => {
-                self.requested.extend(params["request"]["url"].as_str().map(str::to_owned));
+                let url = params["request"]["url"].as_str().unwrap_or_default();
+                // The page that a browser begins with is asked of nobody.
+                if url != "about:blank" {
+                    self.requested.push(url.to_owned());
+                }
             }
             Some("Runtime.exceptionThrown") => self.complaints.push(params.to_string()),
             // That a connection was lost is what a restart is about.

@@ -23,12 +23,11 @@ fn a_thousand_updates_leave_nothing_behind() {
     // The plot's five minutes are full before the first measurement.
     let (warm, all) = (500, 1_600);
     browser.wait_until(&shows(warm));
-    let before = (browser.counter("Nodes"), browser.counter("JSHeapUsedSize"));
+    let (nodes, heap) = (browser.counter("Nodes"), browser.counter("JSHeapUsedSize"));
     browser.wait_until(&shows(all));
-    let after = (browser.counter("Nodes"), browser.counter("JSHeapUsedSize"));
-    println!("after {warm} updates: {before:?} nodes and bytes, after {all}: {after:?}");
-    assert!(after.0 <= before.0 + 20.0, "DOM nodes: {before:?}, then {after:?}");
-    assert!(after.1 <= before.1 * 1.1 + 300e3, "JavaScript heap: {before:?}, then {after:?}");
+    let nodes_after = browser.wait_for_at_most("Nodes", nodes + 20.0);
+    let heap_after = browser.wait_for_at_most("JSHeapUsedSize", heap * 1.1 + 200e3);
+    println!("nodes: {nodes}, then {nodes_after}; heap: {heap}, then {heap_after} bytes");
     assert!(browser.complaints().is_empty(), "{:?}", browser.complaints());
 }
 
@@ -57,7 +56,7 @@ fn serve_updates() -> SocketAddr {
 fn status(number: u64) -> String {
     let mut rows = String::new();
     // While it is measured they are as many as can be.
-    let here = if number % 1_000 < 400 { 32 + number % 33 } else { 64 };
+    let here = if number % 1_000 < 400 && number < 1_600 { 32 + number % 33 } else { 64 };
     for i in 0..here {
         let comma = if i > 0 { "," } else { "" };
         write!(

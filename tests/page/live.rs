@@ -6,7 +6,7 @@ use std::{
     net::{TcpStream, UdpSocket},
     path::PathBuf,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use client::config::Defaults;
@@ -168,6 +168,9 @@ impl Broadcast {
             broadcast.join();
         }
         broadcast.start_publisher();
+        for port in [ports.publisher, ports.subscriber] {
+            wait_until_served(port);
+        }
         broadcast
     }
 
@@ -239,6 +242,14 @@ impl Drop for Broadcast {
             stop.request();
             drop(publisher.join());
         }
+    }
+}
+
+fn wait_until_served(port: u16) {
+    let late = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < late, "nobody serves port {port}");
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
