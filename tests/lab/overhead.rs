@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     thread,
@@ -21,7 +21,9 @@ use crate::{
 #[test]
 fn what_scrapes_and_an_open_page_cost_at_full_rate() {
     let Some(stage) = Stage::new(1) else { return };
-    let file = stage.file("file", 1 << 30, 1);
+    // More than can be sent in that time, without a block on the disk.
+    let file = stage.path("file");
+    File::create(&file).and_then(|file| file.set_len(64 << 30)).expect("make a file");
     let subscriber = stage.subscriber("s1", &[GROUP, "-o", "/dev/null", "--metrics", ADDRESS]);
     subscriber.wait_for("joined", PATIENCE);
     let publisher = stage.publisher(&[file.to_str().unwrap(), "--to", GROUP, "--metrics", ADDRESS]);
