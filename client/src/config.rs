@@ -6,7 +6,7 @@ use std::time::Duration;
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use proto::config::Start;
-use proto::endpoint::Group;
+use proto::endpoint::Endpoint;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
@@ -62,6 +62,8 @@ pub struct Defaults {
     pub window: ByteCount,
     /// What is asked of the kernel for each group's socket.
     pub receive_buffer: ByteCount,
+    /// How long nothing is heard of a group before the fallback is asked.
+    pub fallback_after: Duration,
     /// What is done to the datagrams on purpose.
     pub impair: Option<ImpairSpec>,
     /// There is no return path: nothing is ever sent.
@@ -73,8 +75,10 @@ pub struct Defaults {
 /// One subscription.
 #[derive(Clone, Debug)]
 pub struct SubscriptionConfig {
-    /// What is joined.
-    pub group: Group,
+    /// What is joined, or asked for.
+    pub endpoint: Endpoint,
+    /// Where it is asked for while nothing is heard.
+    pub fallback: Option<Endpoint>,
     /// Where the payload goes.
     pub output: OutputSpec,
     /// What happens when the output is too slow; without, it depends on output and stream.
@@ -88,15 +92,23 @@ pub struct SubscriptionConfig {
 }
 
 impl Defaults {
-    /// A subscription of `group` into `output`.
+    /// A subscription of `endpoint` into `output`.
     #[must_use]
-    pub fn subscription(&self, group: Group, output: OutputSpec) -> SubscriptionConfig {
+    pub fn subscription(&self, endpoint: Endpoint, output: OutputSpec) -> SubscriptionConfig {
         let start = self.start.unwrap_or(match output {
             OutputSpec::File(_) => Start::Oldest,
             OutputSpec::Stdout | OutputSpec::Player(_) => Start::Live,
         });
         let sessions = self.sessions.unwrap_or_else(|| output.default_sessions());
-        SubscriptionConfig { group, output, on_full: None, start, sessions, defaults: self.clone() }
+        SubscriptionConfig {
+            endpoint,
+            fallback: None,
+            output,
+            on_full: None,
+            start,
+            sessions,
+            defaults: self.clone(),
+        }
     }
 }
 
@@ -111,6 +123,7 @@ impl Default for Defaults {
             name: Name::default(),
             window: WINDOW,
             receive_buffer: RECEIVE_BUFFER,
+            fallback_after: FALLBACK_AFTER,
             impair: None,
             mute: false,
             silent_timeout: SILENT_TIMEOUT,
@@ -127,7 +140,7 @@ impl SubscriptionConfig {
     pub(crate) fn interface(
         &self,
     ) -> Result<Option<InterfaceSpec>, host::interface::InvalidInterface> {
-        match &self.group.zone {
+        match self.endpoint.group().and_then(|group| group.zone.as_ref()) {
             Some(zone) => zone.parse().map(Some),
             None => Ok(self.defaults.interface.clone()),
         }
@@ -139,6 +152,9 @@ pub(crate) const WINDOW: ByteCount = ByteCount(32 * 1024 * 1024);
 
 /// What a kernel with the usual limit of 4 MiB grants is 8 MiB of its own accounting.
 pub(crate) const RECEIVE_BUFFER: ByteCount = ByteCount(8 * 1024 * 1024);
+
+/// Two of the longest times between heartbeats.
+pub(crate) const FALLBACK_AFTER: Duration = Duration::from_secs(2);
 
 /// Longer than any restart of a publisher, shorter than a person waits.
 pub(crate) const SILENT_TIMEOUT: Duration = Duration::from_secs(30);

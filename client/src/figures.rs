@@ -81,6 +81,11 @@ impl Figures {
         ] {
             self.add("datagrams_impaired_total", action, count);
         }
+        for (to, count) in
+            [("fallback", tally.switches.to_fallback), ("group", tally.switches.to_group)]
+        {
+            self.add("way_switches_total", to, count);
+        }
         for (reason, count) in &tally.rejoins {
             self.add("rejoins_total", *reason, *count);
         }

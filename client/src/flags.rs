@@ -15,7 +15,8 @@ use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
 use crate::config::{
-    Config, ControlConfig, Defaults, RECEIVE_BUFFER, SILENT_TIMEOUT, SubscriptionConfig, WINDOW,
+    Config, ControlConfig, Defaults, FALLBACK_AFTER, RECEIVE_BUFFER, SILENT_TIMEOUT,
+    SubscriptionConfig, WINDOW,
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
@@ -25,7 +26,8 @@ use crate::output::{OnFull, OutputSpec, Sessions};
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Receive {
     /// Groups to join: udp://239.1.2.3:5000, udp://[ff15::7%eth0]:5000, and source-specific
-    /// udp://10.0.0.1@232.1.2.3:5000
+    /// udp://10.0.0.1@232.1.2.3:5000; a broadcast address; or a publisher to ask: unicast://HOST:PORT,
+    /// tcp://HOST:PORT
     #[arg(
         value_name = "ENDPOINT",
         required = true,
@@ -45,6 +47,16 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "block|drop-oldest", env = "ONECAST_ON_FULL", value_delimiter = ',')]
     on_full: Vec<OnFull>,
 
+    /// Where to ask for each while its group is not heard, in the order of the endpoints:
+    /// unicast://HOST:PORT or tcp://HOST:PORT of its publisher
+    #[arg(
+        long = "fallback",
+        value_name = "ENDPOINT",
+        env = "ONECAST_FALLBACK",
+        value_delimiter = ' '
+    )]
+    fallbacks: Vec<String>,
+
     #[command(flatten)]
     stream: StreamFlags,
 
@@ -63,6 +75,10 @@ struct StreamFlags {
     /// packet that the publisher still has [default: oldest into files, live elsewhere]
     #[arg(long, value_name = "live|oldest", env = "ONECAST_FROM")]
     from: Option<From>,
+
+    /// Ask the fallback after so long without a datagram of the group
+    #[arg(long, value_name = "2s", env = "ONECAST_FALLBACK_AFTER", value_parser = parse_duration)]
+    fallback_after: Option<Duration>,
 
     /// What is older than this is not waited for, whatever the publisher says
     #[arg(long, value_name = "200ms", env = "ONECAST_DEADLINE", value_parser = parse_duration)]
@@ -164,6 +180,10 @@ pub(crate) enum UsageError {
     TooManyOutputs { outputs: usize, endpoints: usize },
     #[error("{policies} of --on-full for {endpoints} endpoints: each output has one")]
     TooManyPolicies { policies: usize, endpoints: usize },
+    #[error("{fallbacks} fallbacks for {endpoints} endpoints: each endpoint has one")]
+    TooManyFallbacks { fallbacks: usize, endpoints: usize },
+    #[error("{0} is asked for by unicast already: a fallback is for groups and broadcast")]
+    NothingToFallBackFrom(String),
     #[error("two endpoints would write to {0}: give each an -o of its own")]
     SharedOutput(String),
     #[error("{0} is named twice")]
@@ -184,15 +204,33 @@ impl Receive {
             return Err(UsageError::TooManyPolicies { policies, endpoints });
         }
         let mut policies = self.on_full.into_iter();
+        if self.fallbacks.len() > endpoints {
+            return Err(UsageError::TooManyFallbacks {
+                fallbacks: self.fallbacks.len(),
+                endpoints,
+            });
+        }
+        let fallbacks: Vec<_> = self
+            .fallbacks
+            .iter()
+            .map(|text| endpoint::parse_fallback(text))
+            .collect::<Result<_, _>>()?;
+        let mut fallbacks = fallbacks.into_iter();
         let defaults = self.stream.into_defaults();
         let outputs = self.outputs.into_iter().chain(std::iter::repeat(OutputSpec::Stdout));
         let mut subscriptions = Vec::new();
         for (endpoint, output) in self.endpoints.iter().zip(outputs) {
-            let (group, interface) = endpoint::parse(endpoint)?;
+            let (endpoint, interface) = endpoint::parse(endpoint)?;
             let mut of_this = defaults.clone();
             of_this.interface = interface.or(of_this.interface);
-            let subscription = of_this.subscription(group, output);
-            subscriptions.push(SubscriptionConfig { on_full: policies.next(), ..subscription });
+            let subscription = of_this.subscription(endpoint, output);
+            let (on_full, fallback) = (policies.next(), fallbacks.next());
+            let subscription = SubscriptionConfig { on_full, fallback, ..subscription };
+            if subscription.fallback.is_some() && endpoint::heard(&subscription.endpoint).is_none()
+            {
+                return Err(UsageError::NothingToFallBackFrom(subscription.endpoint.to_string()));
+            }
+            subscriptions.push(subscription);
         }
         let program = self.program;
         let config = Config {
@@ -216,8 +254,8 @@ fn check(config: &Config) -> Result<(), UsageError> {
         if before.iter().any(|other| other.output == this.output) {
             return Err(UsageError::SharedOutput(this.output.spoken()));
         }
-        if before.iter().any(|other| other.group == this.group) {
-            return Err(UsageError::Twice(this.group.to_string()));
+        if before.iter().any(|other| other.endpoint == this.endpoint) {
+            return Err(UsageError::Twice(this.endpoint.to_string()));
         }
         if config.json && this.output == OutputSpec::Stdout {
             return Err(UsageError::JsonAndPayload);
@@ -245,6 +283,7 @@ impl StreamFlags {
             name: self.name.unwrap_or_else(host_name),
             window: self.window,
             receive_buffer: self.rcvbuf,
+            fallback_after: self.fallback_after.unwrap_or(FALLBACK_AFTER),
             impair: self.impair,
             mute: self.mute,
             silent_timeout: self.silent_timeout.unwrap_or(SILENT_TIMEOUT),

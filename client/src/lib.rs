@@ -8,6 +8,8 @@
 //! | flags resolved into what is used | [`config`] |
 //! | the receive thread: sockets, time, commands | `subscriber.rs` |
 //! | one group: its socket, receiver and output | `subscription.rs` |
+//! | group or unicast, and when to change | `subscription/ways.rs`, `subscription/switch.rs` |
+//! | a connection to a publisher | `tcp.rs` |
 //! | joining, reading the join back, receiving in batches | `socket.rs`, `sys.rs` |
 //! | files, stdout, players, and the ring before them | `output.rs` |
 //! | loss on purpose | [`impair`] |
@@ -42,6 +44,7 @@ mod subscription;
 pub mod summary;
 mod sys;
 mod tally;
+mod tcp;
 
 use std::sync::Arc;
 use std::sync::mpsc;

@@ -73,6 +73,11 @@ const DEFINITIONS: &[Definition] = &[
         "1 while nothing is heard of a publisher that has not said that it ends.",
     ),
     counter("rejoins_total", &["stream", "reason"], "Groups joined again after an outage."),
+    counter(
+        "way_switches_total",
+        &["stream", "to"],
+        "Changes from the group to the fallback, and back to the group.",
+    ),
     gauge(
         "join_to_first_packet_seconds",
         STREAM,

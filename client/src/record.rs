@@ -17,6 +17,8 @@ pub(crate) enum Record<'a> {
     Joined { group: &'a str, interface: &'a str, output: &'a str },
     /// A group was joined again.
     Rejoined { group: &'a str, interface: &'a str, reason: &'a str },
+    /// The stream comes by another way from now on: by the group, or from the fallback.
+    Switched { group: &'a str, to: &'a str },
     /// A session was adopted.
     Session { group: &'a str, stream: &'a str, session: String, restart: bool, first: u64 },
     /// Once a second.

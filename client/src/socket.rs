@@ -68,7 +68,8 @@ pub(crate) enum SocketError {
 }
 
 impl GroupSocket {
-    /// Joins `group` on `interface` and reads the join back from the kernel.
+    /// Joins `group` on `interface` and reads the join back from the kernel; hears a broadcast
+    /// address without joining anything.
     pub(crate) fn open(
         group: &Group,
         interface: &Interface,
@@ -78,10 +79,14 @@ impl GroupSocket {
         let socket = new_socket(group.address).map_err(created)?;
         let buffer = set_buffer(&socket, buffer).map_err(created)?;
         bind(&socket, group, interface)?;
-        join(&socket, group, interface)?;
+        if group.address.is_multicast() {
+            join(&socket, group, interface)?;
+        }
         // Turns on GRO, and the destination and interface of each datagram.
         let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(created)?;
-        read_back(group, interface)?;
+        if group.address.is_multicast() {
+            read_back(group, interface)?;
+        }
         Ok(Self { socket, state, buffer })
     }
 
@@ -136,7 +141,7 @@ fn new_socket(address: IpAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn set_buffer(socket: &Socket, wanted: ByteCount) -> io::Result<Buffer> {
+pub(crate) fn set_buffer(socket: &Socket, wanted: ByteCount) -> io::Result<Buffer> {
     socket.set_recv_buffer_size(usize::try_from(wanted.0).unwrap_or(usize::MAX))?;
     let granted = socket.recv_buffer_size()?;
     Ok(Buffer { wanted, granted: ByteCount(u64::try_from(granted).unwrap_or(u64::MAX)) })

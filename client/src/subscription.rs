@@ -4,6 +4,8 @@ mod account;
 mod deliver;
 mod link;
 mod narrate;
+mod switch;
+mod ways;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +15,11 @@ use host::interface::{Family, Interface, InterfaceError, InvalidInterface, choos
 use host::poller::Waker;
 use proto::receiver::{Delivered, SessionInfo, Via};
 use proto::wire::ByeReason;
-use proto::{Receiver, ReceiverConfig, SessionId, SubscriberId, Timestamp};
+use proto::{ByteCount, Receiver, ReceiverConfig, SessionId, SubscriberId, Timestamp};
 
 use crate::chance;
 use crate::config::SubscriptionConfig;
+use crate::endpoint::{self, Publisher, Unreachable};
 use crate::impair::Impairment;
 use crate::output::{Output, OutputError};
 use crate::record::{Record, Records};
@@ -24,6 +27,9 @@ use crate::socket::feedback::FeedbackSocket;
 use crate::socket::{GroupSocket, SocketError};
 use crate::summary::Ended;
 use crate::tally::{MissingList, Tally};
+use crate::tcp::TcpLink;
+pub(crate) use ways::Switches;
+use ways::Ways;
 
 /// A group that is subscribed to.
 #[derive(Debug)]
@@ -32,10 +38,16 @@ pub(crate) struct Subscription {
     /// The endpoint, as a person writes it.
     group: String,
     interface: Interface,
-    /// None while the interface is down.
+    /// None while the interface is down, and where there is no group.
     socket: Option<GroupSocket>,
+    ways: Ways,
+    waker: Waker,
     /// Drops of sockets that are closed.
     drops_before: u64,
+    /// The way changed, and nobody was told yet.
+    has_switched: bool,
+    /// Drops of the socket that feedback is sent from, while a stream comes there.
+    direct_drops: u64,
     receiver: Receiver,
     output: Output,
     impairment: Option<Impairment<Held>>,
@@ -62,7 +74,9 @@ pub(crate) struct Subscription {
 pub(crate) struct Prepared {
     config: SubscriptionConfig,
     interface: Interface,
+    publisher: Option<Publisher>,
     output: Output,
+    waker: Waker,
 }
 
 /// Why there is no subscription.
@@ -76,6 +90,8 @@ pub(crate) enum SubscribeError {
     Output(#[from] OutputError),
     #[error(transparent)]
     Socket(#[from] SocketError),
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     #[error("no socket for feedback: {0}")]
     Feedback(io::Error),
     #[error("{0} is subscribed to already")]
@@ -94,50 +110,66 @@ impl Prepared {
     /// Finds the interface and opens the output; joins nothing.
     pub(crate) fn new(config: SubscriptionConfig, waker: Waker) -> Result<Self, SubscribeError> {
         let spec = config.interface()?;
-        let interface = choose(spec.as_ref(), Family::of(config.group.address))?;
-        if interface.loopback && spec.is_none() {
+        let group = endpoint::heard(&config.endpoint);
+        let family = group.as_ref().map(|group| Family::of(group.address));
+        let named = config.fallback.as_ref().unwrap_or(&config.endpoint);
+        let publisher = Publisher::of(named, family)?;
+        let interface = match (family, publisher) {
+            (None, Some(publisher)) => endpoint::towards(publisher.address())?,
+            (family, _) => choose(spec.as_ref(), family.unwrap_or(Family::V4))?,
+        };
+        if group.is_some() && interface.loopback && spec.is_none() {
             tracing::warn!(
                 "only the loopback interface is up: nothing that other hosts send is heard"
             );
         }
-        let output = Output::open(&config.output, config.sessions, waker)?;
-        Ok(Self { config, interface, output })
+        let output = Output::open(&config.output, config.sessions, waker.clone())?;
+        Ok(Self { config, interface, publisher, output, waker })
     }
 
     /// Whether it is for the same group as `subscription`.
     pub(crate) fn is_for(&self, subscription: &Subscription) -> bool {
-        self.config.group == subscription.config.group
+        self.config.endpoint == subscription.config.endpoint
     }
 
     /// The group, as a person writes it.
     pub(crate) fn group(&self) -> String {
-        self.config.group.to_string()
+        self.config.endpoint.to_string()
     }
 }
 
 impl Subscription {
-    /// Joins the group.
+    /// Joins the group, or begins to ask the publisher.
     pub(crate) fn join(
         prepared: Prepared,
         records: &Records,
         now: Timestamp,
     ) -> Result<Self, SubscribeError> {
-        let Prepared { config, interface, output } = prepared;
-        let socket = GroupSocket::open(&config.group, &interface, config.defaults.receive_buffer)?;
-        let group = config.group.to_string();
+        let Prepared { config, interface, publisher, output, waker } = prepared;
+        let heard = endpoint::heard(&config.endpoint);
+        let buffer = config.defaults.receive_buffer;
+        let socket =
+            heard.as_ref().map(|group| GroupSocket::open(group, &interface, buffer)).transpose()?;
+        let room = room(socket.as_ref(), publisher).map_err(SubscribeError::Feedback)?;
+        let ways = Ways::new(heard, publisher, config.defaults.fallback_after, now);
+        let group = config.endpoint.to_string();
         tracing::info!(group, interface = %interface, output = %config.output, "joined");
         records.write(&Record::Joined {
             group: &group,
             interface: &interface.name,
             output: &config.output.to_string(),
         });
-        Ok(Self {
-            receiver: Receiver::new(receiver_config(&config, &socket), now),
+        let mut subscription = Self {
+            receiver: Receiver::new(receiver_config(&config, room), now),
             impairment: config.defaults.impair.map(Impairment::new),
             group,
             interface,
-            socket: Some(socket),
+            socket,
+            ways,
+            waker,
             drops_before: 0,
+            direct_drops: 0,
+            has_switched: false,
             output,
             held_since: None,
             batch: Vec::new(),
@@ -152,7 +184,11 @@ impl Subscription {
             silent_since: None,
             tally: Tally::default(),
             config,
-        })
+        };
+        if subscription.ways.group().is_none() {
+            subscription.ask_publisher(now);
+        }
+        Ok(subscription)
     }
 
     /// The group, as a person writes it.
@@ -163,6 +199,13 @@ impl Subscription {
     /// What was told it.
     pub(crate) fn config(&self) -> &SubscriptionConfig {
         &self.config
+    }
+
+    /// The version of IP that feedback is sent by.
+    pub(crate) fn family(&self) -> Family {
+        let group = self.ways.group().map(|group| group.address);
+        let source = group.or_else(|| self.ways.publisher().map(|home| home.address().ip()));
+        source.map_or(Family::V4, Family::of)
     }
 
     /// The interface that it was joined on.
@@ -185,14 +228,15 @@ impl Subscription {
         let mut tally = self.tally.clone();
         tally.stats = *self.receiver.stats();
         tally.bytes_written = self.output.progress().bytes;
+        tally.switches = self.ways.switches;
         if let Some(impairment) = &self.impairment {
             tally.impaired = impairment.impaired();
         }
         tally
     }
 
-    /// Takes a datagram that one of the sockets received.
-    pub(crate) fn take(&mut self, bytes: &mut [u8], via: Via, from: SocketAddr, now: Timestamp) {
+    /// Takes a datagram, whichever way it came.
+    fn take(&mut self, bytes: &mut [u8], via: Via, from: SocketAddr, now: Timestamp) {
         if via == Via::Group {
             self.tally.on_group_datagram(self.joined_at, now);
         }
@@ -211,7 +255,7 @@ impl Subscription {
 
     /// A datagram that is not of this group or interface.
     pub(crate) fn is_foreign(&mut self, to: Option<std::net::IpAddr>, by: Option<u32>) -> bool {
-        if to.is_some_and(|to| to != self.config.group.address) {
+        if to.is_some_and(|to| self.ways.group().is_some_and(|group| to != group.address)) {
             self.tally.foreign_group += 1;
             return true;
         }
@@ -224,8 +268,12 @@ impl Subscription {
 
     /// Reads the kernel's drop counter.
     pub(crate) fn read_drops(&mut self) {
-        let Some(Ok(drops)) = self.socket.as_ref().map(GroupSocket::kernel_drops) else { return };
-        let total = self.drops_before + drops;
+        let drops = match self.socket.as_ref().map(GroupSocket::kernel_drops) {
+            Some(Ok(drops)) => drops,
+            Some(Err(_)) => return,
+            None => 0,
+        };
+        let total = self.drops_before + drops + self.direct_drops;
         if total != self.tally.kernel_drops {
             self.tally.kernel_drops = total;
             self.receiver.on_kernel_drops(total);
@@ -239,6 +287,8 @@ impl Subscription {
         feedback: &FeedbackSocket,
         records: &Records,
     ) -> Option<Ended> {
+        self.read_link(now);
+        self.choose_way(now, records);
         self.release_held(now);
         if self.receiver.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.receiver.handle_timeout(now);
@@ -257,7 +307,7 @@ impl Subscription {
         let silent =
             self.silent_since.map(|since| since.after(self.config.defaults.silent_timeout));
         let notice = self.session.is_none().then_some(self.notice_at);
-        let all = [timer, held, silent, notice];
+        let all = [timer, held, silent, notice, self.ways.fallback_due()];
         all.into_iter().flatten().min().unwrap_or(Timestamp::NEVER)
     }
 
@@ -287,7 +337,11 @@ impl Subscription {
     fn transmit(&mut self, now: Timestamp, feedback: &FeedbackSocket) {
         let mut datagram = Vec::new();
         while let Some(to) = self.receiver.poll_transmit(now, &mut datagram) {
-            if let Err(error) = feedback.send(&datagram, to) {
+            if let Some(link) = self.ways.link() {
+                link.send(&datagram);
+                continue;
+            }
+            if let Err(error) = feedback.send(&datagram, self.ways.feedback_address(to)) {
                 self.tally.send_errors += 1;
                 tracing::debug!(group = self.group, %error, "feedback was not sent");
             }
@@ -307,7 +361,17 @@ impl Subscription {
     }
 }
 
-fn receiver_config(config: &SubscriptionConfig, socket: &GroupSocket) -> ReceiverConfig {
+/// Payload that may be under way without being lost in a buffer, whichever way it comes.
+fn room(socket: Option<&GroupSocket>, publisher: Option<Publisher>) -> io::Result<ByteCount> {
+    let direct = match publisher {
+        None => ByteCount(u64::MAX),
+        Some(Publisher::Udp(_)) => FeedbackSocket::room()?,
+        Some(Publisher::Tcp(_)) => TCP_ROOM,
+    };
+    Ok(socket.map_or(direct, |socket| socket.buffer().payload().min(direct)))
+}
+
+fn receiver_config(config: &SubscriptionConfig, room: ByteCount) -> ReceiverConfig {
     let defaults = &config.defaults;
     ReceiverConfig {
         subscriber: SubscriberId(chance::number()),
@@ -316,7 +380,7 @@ fn receiver_config(config: &SubscriptionConfig, socket: &GroupSocket) -> Receive
         start: config.start,
         delivery: defaults.delivery,
         window: defaults.window,
-        socket_buffer: socket.buffer().payload(),
+        socket_buffer: room,
         mute: defaults.mute,
         max_tries: MAX_TRIES,
         silent_after: SILENT_AFTER.min(defaults.silent_timeout),
@@ -329,6 +393,9 @@ const MAX_TRIES: u32 = 32;
 
 /// Four times the longest time between two heartbeats, less than a person's patience.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+/// Less than what a publisher queues for a connection before it lets it go.
+const TCP_ROOM: ByteCount = ByteCount(2 << 20);
 
 /// Nothing is held back for longer, even if nothing follows.
 const HOLD_LIMIT: Duration = Duration::from_millis(10);

@@ -62,6 +62,10 @@ pub struct Totals {
     pub kernel_drops: u64,
     /// Sessions adopted.
     pub sessions: u64,
+    /// Changes from the group to the fallback.
+    pub switches_to_fallback: u64,
+    /// Changes back to the group.
+    pub switches_to_group: u64,
     /// Datagrams discarded, by reason; those that are none are left out.
     pub discarded: BTreeMap<String, u64>,
 }
@@ -146,6 +150,8 @@ impl Totals {
         self.duplicate_packets += other.duplicate_packets;
         self.kernel_drops += other.kernel_drops;
         self.sessions += other.sessions;
+        self.switches_to_fallback += other.switches_to_fallback;
+        self.switches_to_group += other.switches_to_group;
         for (reason, count) in &other.discarded {
             *self.discarded.entry(reason.clone()).or_default() += count;
         }

@@ -7,6 +7,7 @@ use proto::receiver::ReceiverStats;
 use proto::{SeqRange, Timestamp};
 
 use crate::impair::Impaired;
+use crate::subscription::Switches;
 
 /// Counters of one subscription. Each only grows.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) impaired: Impaired,
     /// Joins after the first, by reason.
     pub(crate) rejoins: BTreeMap<&'static str, u64>,
+    /// Changes between the group and the publisher's own address.
+    pub(crate) switches: Switches,
     /// From the join to the first datagram of the group.
     pub(crate) join_to_first: Option<Duration>,
     /// Bytes written by the output.

@@ -33,9 +33,8 @@ fn config(group: SocketAddrV4, output: &str) -> Config {
         ..Defaults::default()
     };
     let endpoint: proto::Endpoint = format!("udp://{group}").parse().unwrap();
-    let group = endpoint.group().unwrap().clone();
     Config {
-        subscriptions: vec![defaults.subscription(group, output.parse().unwrap())],
+        subscriptions: vec![defaults.subscription(endpoint, output.parse().unwrap())],
         defaults,
         run_for: None,
         control: None,

@@ -129,6 +129,25 @@ impl Interface {
         Ok(interfaces)
     }
 
+    /// Its own broadcast addresses.
+    #[must_use]
+    pub fn broadcasts(&self) -> Vec<Ipv4Addr> {
+        let of = |(address, prefix): &(Ipv4Addr, u8)| {
+            let hosts = u32::MAX.checked_shr(u32::from(*prefix)).unwrap_or(0);
+            (*prefix < 31).then(|| Ipv4Addr::from_bits(address.to_bits() | hosts))
+        };
+        if self.loopback { Vec::new() } else { self.v4.iter().filter_map(of).collect() }
+    }
+
+    /// Whether this is one of its addresses.
+    #[must_use]
+    pub fn owns(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.v4.iter().any(|(own, _)| *own == v4),
+            IpAddr::V6(v6) => self.v6.iter().any(|(own, _)| *own == v6),
+        }
+    }
+
     /// Whether it has an address of this family.
     #[must_use]
     pub fn has(&self, family: Family) -> bool {

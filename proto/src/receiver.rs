@@ -13,6 +13,7 @@
 //! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
 //! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
+//! | asking for it by unicast | `receiver/knock.rs` |
 //! | the sender lets go of us | `receiver/evicted.rs` |
 //! | what the sender is told | `receiver/report.rs`, `receiver/bursts.rs`, `receiver/enrol.rs` |
 //! | whether this one is to speak at all | `receiver/lots.rs` |
@@ -30,6 +31,7 @@ mod enrol;
 mod event;
 mod evicted;
 mod gaps;
+mod knock;
 mod lots;
 mod nak;
 mod records;
@@ -52,6 +54,7 @@ pub use stats::ReceiverStats;
 use crate::wire::{self, Body, ByeReason, Datagram, Name, Packet, ReportState};
 use crate::{ReceiverConfig, Seq, SessionId, Timestamp};
 use enrol::Enrolment;
+use knock::Knock;
 use lots::Plight;
 use report::Reporter;
 use session::Session;
@@ -112,6 +115,7 @@ pub struct Receiver {
     rng: fastrand::Rng,
     session: Option<Session>,
     enrolment: Enrolment,
+    knock: Knock,
     reporter: Reporter,
     plight: Plight,
     /// What is handed out before the session's window is looked at.
@@ -141,6 +145,7 @@ impl Receiver {
             rng: fastrand::Rng::with_seed(seed),
             session: None,
             enrolment: Enrolment::Outside,
+            knock: Knock::default(),
             reporter: Reporter::new(now),
             plight: Plight::default(),
             ready: VecDeque::new(),
@@ -208,6 +213,7 @@ impl Receiver {
         self.retry_catch_up(now);
         self.notice_silence(now);
         self.enrol(now);
+        self.knock(now);
         self.report_if_due(now);
         self.count_wire_losses();
     }
@@ -225,11 +231,14 @@ impl Receiver {
         if self.config.mute {
             self.control.clear();
         }
+        if let Some(knock) = self.poll_knock(now) {
+            return Some(knock);
+        }
         let (to, body) = self.control.pop_front()?;
         let session = self.session.as_ref()?;
         let header = wire::Header {
             kind: body.kind(),
-            flags: 0,
+            flags: self.knock.flags(body.kind()),
             key_epoch: 0,
             stream: session.stream,
             session: session.id,
@@ -243,7 +252,8 @@ impl Receiver {
     /// When to call [`Receiver::handle_timeout`] again, and why.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
-        let control = (!self.control.is_empty()).then_some((Timestamp::ZERO, Timer::Control));
+        let is_quiet = self.control.is_empty() && self.knock.is_quiet();
+        let control = (!is_quiet).then_some((Timestamp::ZERO, Timer::Control));
         let session = self.session.as_ref();
         let enrol = session.and(self.enrolment.due());
         let gaps = session.map(|session| &session.gaps);
@@ -251,6 +261,7 @@ impl Receiver {
         let deadline = gaps.and_then(gaps::Gaps::deadline);
         let named = [
             (enrol, Timer::Enrol),
+            (self.knock_due(), Timer::Enrol),
             (nak, Timer::Nak),
             (deadline, Timer::Deadline),
             (self.report_due(), Timer::Report),

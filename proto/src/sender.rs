@@ -21,6 +21,7 @@
 //! | late joiners | `sender/catch_up.rs` |
 //! | who listens, and how they fare | `sender/audience.rs` |
 //! | how many they are, and who of them speaks | `sender/census.rs` |
+//! | who is sent by unicast what goes to the group | `sender/members.rs` |
 //! | what is said of the session, and when | `sender/statement.rs`, `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
@@ -38,6 +39,7 @@ mod feedback;
 mod few;
 mod heartbeat;
 mod interleave;
+mod members;
 mod pace;
 mod pacer;
 mod packetizer;
@@ -60,6 +62,7 @@ use bytes::Bytes;
 pub use audience::{Audience, Subscriber};
 pub use breaker::BreakerState;
 pub use event::{Event, Outcome, Unfinished};
+pub use members::Members;
 pub use stats::SenderStats;
 pub use transmit::{Destination, Transmit};
 
@@ -168,6 +171,7 @@ pub struct Sender {
     census: Census,
     /// When a NAK was last taken.
     asked_at: Timestamp,
+    members: Members,
     grtt: Grtt,
     cookies: CookieJar,
     /// What goes out ahead of the pacer.
@@ -230,6 +234,7 @@ impl Sender {
             audience: Audience::default(),
             census: Census::new(config.rate.map(|rate| rate.0), now),
             asked_at: now,
+            members: Members::default(),
             grtt: Grtt::new(INITIAL_GRTT, now),
             cookies: CookieJar::new(xor(first, second)),
             control: VecDeque::new(),

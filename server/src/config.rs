@@ -2,16 +2,16 @@
 
 pub mod error;
 pub mod file;
+mod listen;
 pub mod route;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use host::http::HttpAddress;
-use host::interface::Interface;
 use proto::config::{Ahead, Flow, Interleave};
-use proto::endpoint::same_ethernet_mac;
+use proto::endpoint::{Endpoint, same_ethernet_mac};
 use proto::units::SizeOrDuration;
 use proto::wire::{Name, StreamMode};
 use proto::{Bitrate, ByteCount, Delivery, StreamId};
@@ -96,6 +96,19 @@ impl Config {
             warnings.push(format!("metrics at {address} can be read by others than this machine"));
         }
         Ok(Self { streams, metrics, talk, warnings })
+    }
+}
+
+impl Config {
+    /// Where subscribers connect, each address once.
+    #[must_use]
+    pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        let routes = self.streams.iter().flat_map(|stream| &stream.routes);
+        let tcp = routes.filter(|route| matches!(route.endpoint, Endpoint::Tcp { .. }));
+        let mut addresses: Vec<SocketAddr> = tcp.map(|route| route.destination).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
     }
 }
 
@@ -268,16 +281,6 @@ fn warnings(streams: &[StreamConfig]) -> Vec<String> {
     let mut told = BTreeSet::new();
     warnings.retain(|warning| told.insert(warning.clone()));
     warnings
-}
-
-/// The broadcast addresses of these interfaces.
-pub(crate) fn broadcasts(interfaces: &[Interface]) -> Vec<Ipv4Addr> {
-    let of = |(address, prefix): &(Ipv4Addr, u8)| {
-        let hosts = u32::MAX.checked_shr(u32::from(*prefix)).unwrap_or(0);
-        (*prefix < 31).then(|| Ipv4Addr::from_bits(address.to_bits() | hosts))
-    };
-    let others = interfaces.iter().filter(|interface| !interface.loopback);
-    others.flat_map(|interface| interface.v4.iter().filter_map(of)).collect()
 }
 
 /// What Ethernet carries: longer datagrams get lost on the way unless someone said they do not.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use host::clock::Clock;
 use host::http::{self, Answers};
+use host::poller::Waker;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval_at};
@@ -17,6 +18,7 @@ use crate::report::News;
 use crate::snapshot::Shared;
 use crate::status::Status;
 use crate::talker::Talker;
+use crate::tcp::Listeners;
 
 /// What the data thread gives back.
 type Ends = io::Result<Vec<StreamEnd>>;
@@ -27,6 +29,13 @@ pub(crate) struct Control {
     news: mpsc::Receiver<News>,
     talker: Talker,
     serving: Option<(TcpListener, Answers)>,
+    doors: Doors,
+}
+
+/// Where subscribers connect, and who is told of them.
+pub(crate) struct Doors {
+    pub(crate) listeners: Listeners,
+    pub(crate) waker: Waker,
 }
 
 impl Control {
@@ -35,6 +44,7 @@ impl Control {
         shared: Shared,
         news: mpsc::Receiver<News>,
         listener: Option<TcpListener>,
+        doors: Doors,
     ) -> anyhow::Result<Self> {
         let mut talker = Talker::new(config.talk);
         let serving = match listener {
@@ -46,7 +56,7 @@ impl Control {
             }
             None => None,
         };
-        Ok(Self { shared, news, talker, serving })
+        Ok(Self { shared, news, talker, serving, doors })
     }
 
     /// Talks until the data thread ends.
@@ -57,6 +67,11 @@ impl Control {
     pub(crate) async fn run(mut self, end: oneshot::Receiver<Ends>) -> Result<Ends, RecvError> {
         if let Some((listener, answers)) = self.serving.take() {
             tokio::spawn(serve(listener, answers));
+        }
+        let Doors { listeners, waker } = self.doors;
+        let carried = listeners.serve(&waker);
+        if let Err(error) = &carried {
+            tracing::warn!(%error, "nobody can connect");
         }
         let mut every = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         tokio::pin!(end);
@@ -70,6 +85,9 @@ impl Control {
         };
         while let Ok(news) = self.news.try_recv() {
             self.talker.news(&news);
+        }
+        if let Ok(carried) = carried {
+            carried.finish().await;
         }
         Ok(ends)
     }

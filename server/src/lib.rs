@@ -12,6 +12,7 @@
 //! | addresses resolved, interfaces found, what is refused | [`config`] |
 //! | files, stdin, an encoder's datagrams | [`input`] |
 //! | sockets: interface, TTL, loop, DSCP, batched sends | `socket.rs` |
+//! | TCP: accepting, reading, writing, queues | `tcp.rs`, `tcp/` |
 //! | the data thread | `publisher.rs`, `publisher/` |
 //! | what others may see of it | [`snapshot`] |
 //! | Prometheus | [`metrics`] |
@@ -30,6 +31,7 @@ pub mod snapshot;
 mod socket;
 pub mod status;
 mod talker;
+mod tcp;
 pub mod top;
 
 use std::thread;
@@ -40,10 +42,11 @@ use host::shutdown::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
 pub use crate::config::Config;
-use crate::control::Control;
-use crate::publisher::Publisher;
+use crate::control::{Control, Doors};
+use crate::publisher::{Lines, Publisher};
 pub use crate::report::Summary;
 use crate::snapshot::Shared;
+use crate::tcp::Listeners;
 
 /// Sends what `config` says, until everything was sent or `shutdown` is requested.
 ///
@@ -60,8 +63,11 @@ pub fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
     let inputs = inputs.collect::<anyhow::Result<Vec<_>>>()?;
     let shared = Shared::default();
     let (tell, news) = mpsc::channel(NEWS_KEPT);
-    let publisher = Publisher::new(&config, inputs, shared.clone(), tell, shutdown)?;
-    let control = Control::new(&config, shared, news, listener)?;
+    let (listeners, arrivals) = Listeners::bind(&config.tcp_addresses())?;
+    let lines = Lines { arrivals, shared: shared.clone(), news: tell };
+    let publisher = Publisher::new(&config, inputs, lines, shutdown)?;
+    let doors = Doors { listeners, waker: publisher.waker() };
+    let control = Control::new(&config, shared, news, listener, doors)?;
     let (ended, end) = oneshot::channel();
     let send = move || drop(ended.send(publisher.run()));
     thread::Builder::new().name("data".to_owned()).spawn(send)?;

@@ -5,6 +5,7 @@
 //! something to do; then the thread waits for a socket, an input or the next deadline.
 
 mod feedback;
+mod links;
 mod stream;
 
 use std::collections::HashMap;
@@ -13,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::Clock;
-use host::poller::{Events, Interest, Poller, Token, make_timers_exact};
+use host::poller::{Events, Interest, Poller, Token, Waker, make_timers_exact};
 use host::shutdown::Shutdown;
 use proto::Timestamp;
 use tokio::sync::mpsc;
 
 use self::feedback::Feedback;
+use self::links::Links;
 use self::stream::{Feed, Way};
 pub(crate) use self::stream::{Stream, StreamEnd};
 use crate::config::Config;
@@ -27,6 +29,7 @@ use crate::input::{Input, InputCounters};
 use crate::report::News;
 use crate::snapshot::{Mode, Shared};
 use crate::socket::Socket;
+use crate::tcp::Arrival;
 
 /// All streams of a process and the sockets they share.
 pub(crate) struct Publisher {
@@ -35,6 +38,7 @@ pub(crate) struct Publisher {
     sockets: Vec<Socket>,
     streams: Vec<Stream>,
     feedback: Feedback,
+    links: Links,
     shared: Shared,
     publish_at: Timestamp,
     news: mpsc::Sender<News>,
@@ -43,6 +47,13 @@ pub(crate) struct Publisher {
     is_ending: bool,
     /// Ends the input threads.
     stop_inputs: Shutdown,
+}
+
+/// Where the data thread hears of connections, and tells what it does.
+pub(crate) struct Lines {
+    pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    pub(crate) shared: Shared,
+    pub(crate) news: mpsc::Sender<News>,
 }
 
 impl Publisher {
@@ -54,20 +65,27 @@ impl Publisher {
     pub(crate) fn new(
         config: &Config,
         inputs: Vec<Input>,
-        shared: Shared,
-        news: mpsc::Sender<News>,
+        lines: Lines,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
+        let Lines { arrivals, shared, news } = lines;
         let (clock, poller) = (Clock::start(), Poller::new()?);
         shutdown.wakes(poller.waker());
         let stop_inputs = Shutdown::new();
         let mut sockets = Sockets::default();
+        let listened = config.tcp_addresses();
         let mut streams = Vec::with_capacity(config.streams.len());
         for (config, input) in config.streams.iter().zip(inputs) {
             let mut ways = Vec::with_capacity(config.routes.len());
             for route in &config.routes {
-                let socket = sockets.place(&route.outlet, &poller)?;
-                let mode = if route.outlet.broadcast { Mode::Broadcast } else { Mode::Multicast };
+                let mode = Mode::of(&route.endpoint);
+                let socket = match mode {
+                    Mode::Tcp => listened.iter().position(|at| *at == route.destination),
+                    Mode::Multicast | Mode::Broadcast | Mode::Unicast => {
+                        Some(sockets.place(&route.outlet, &poller)?)
+                    }
+                };
+                let socket = socket.unwrap_or_default();
                 ways.push(Way { socket, destination: route.destination, mode });
             }
             let counters = Arc::new(InputCounters::default());
@@ -77,6 +95,7 @@ impl Publisher {
             streams.push(Stream::new(config, feed, ways, clock.now())?);
         }
         let feedback = Feedback::new(&streams);
+        let links = Links::new(arrivals, streams.len());
         let sockets = sockets.open;
         let publish_at = Timestamp::ZERO;
         let is_ending = false;
@@ -86,6 +105,7 @@ impl Publisher {
             sockets,
             streams,
             feedback,
+            links,
             shared,
             publish_at,
             news,
@@ -93,6 +113,11 @@ impl Publisher {
             is_ending,
             stop_inputs,
         })
+    }
+
+    /// Ends the data thread's wait.
+    pub(crate) fn waker(&self) -> Waker {
+        self.poller.waker()
     }
 
     /// Sends everything; ends when every stream has.
@@ -112,7 +137,9 @@ impl Publisher {
         }
         self.stop_inputs.request();
         self.publish();
-        Ok(self.streams.into_iter().map(Stream::into_end).collect())
+        let links = self.links;
+        let ends = self.streams.into_iter().enumerate();
+        Ok(ends.map(|(place, stream)| stream.into_end(links.wire(place))).collect())
     }
 
     /// One turn; gives back when the next is due.
@@ -120,10 +147,10 @@ impl Publisher {
         let now = self.clock.now();
         self.end_if_asked(now);
         self.feedback.drain(&mut self.sockets, &mut self.streams, now);
-        let mut is_busy = false;
+        let mut is_busy = self.links.drain(&self.feedback, &mut self.streams, now);
         let mut next = self.publish_at;
         for stream in &mut self.streams {
-            is_busy |= stream.turn(&mut self.sockets, &self.clock);
+            is_busy |= stream.turn(&mut self.sockets, &mut self.links, &self.clock);
             for event in stream.events() {
                 tell(&self.news, event);
             }
@@ -147,7 +174,10 @@ impl Publisher {
     }
 
     fn publish(&mut self) {
-        self.shared.publish(self.streams.iter_mut().map(Stream::snapshot).collect());
+        let links = &self.links;
+        let streams = self.streams.iter_mut().enumerate();
+        let snapshots = streams.map(|(place, stream)| stream.snapshot(links.wire(place)));
+        self.shared.publish(snapshots.collect());
     }
 
     fn watch_blocked(&self) {

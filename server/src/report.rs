@@ -164,7 +164,7 @@ pub struct Progress {
 
 impl From<&StreamSnapshot> for Progress {
     fn from(stream: &StreamSnapshot) -> Self {
-        let total = stream.egress.total();
+        let total = stream.on_wire();
         Self {
             event: "progress",
             stream: stream.name.to_string(),
@@ -269,7 +269,7 @@ impl Summary {
 impl From<StreamEnd> for StreamSummary {
     fn from(end: StreamEnd) -> Self {
         let StreamEnd { snapshot, sha256, outcome, audience, failure } = end;
-        let total = snapshot.egress.total();
+        let total = snapshot.on_wire();
         let unicast = snapshot.stats.unicast_equivalent_bytes;
         Self {
             event: "summary",

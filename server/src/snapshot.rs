@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use proto::endpoint::Endpoint;
 use proto::sender::{Audience, BreakerState, SenderStats, Subscriber};
 use proto::wire::{EvictReason, Kind, Losses, Name, Report, ReportState};
 use proto::{Bitrate, SessionId};
@@ -27,12 +28,16 @@ pub struct StreamSnapshot {
     pub stats: SenderStats,
     /// What its sockets took.
     pub egress: Egress,
+    /// Segments of TCP that its connections sent, and their bytes on the wire.
+    pub tcp: Count,
     /// Subscribers that listen.
     pub audience: u64,
     /// Those of them that are known by name: all of a few, a share of many.
     pub registered: u64,
     /// The share of packets that they lose, at [`LOSS_QUANTILES`].
     pub loss: [f64; LOSS_QUANTILES.len()],
+    /// Of those, the ones that are sent a copy each: by UDP, and by TCP.
+    pub members: (u64, u64),
     /// Subscribers that the first byte waits for, if a number was given.
     pub wants: Option<u32>,
     /// Group round-trip time.
@@ -91,6 +96,14 @@ pub struct Count {
     pub bytes: u64,
 }
 
+impl Count {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { datagrams: self.datagrams + other.datagrams, bytes: self.bytes + other.bytes }
+    }
+}
+
 /// A way of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -98,6 +111,10 @@ pub enum Mode {
     Multicast,
     /// To every host of a link.
     Broadcast,
+    /// By UDP, to each subscriber that asked for it so.
+    Unicast,
+    /// By TCP, to each subscriber that connected.
+    Tcp,
 }
 
 /// Who a datagram is for.
@@ -155,6 +172,15 @@ impl Shared {
     }
 }
 
+impl StreamSnapshot {
+    /// All that it put on the wire: what its sockets took, and of TCP what the kernel counted.
+    #[must_use]
+    pub fn on_wire(&self) -> Count {
+        let ways = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Tcp);
+        ways.fold(self.tcp, |sum, mode| sum.plus(self.egress.of(mode)))
+    }
+}
+
 impl Egress {
     /// What was sent: way, for whom, kind, how much.
     pub fn sent_by_kind(&self) -> impl Iterator<Item = (Mode, To, Kind, Count)> + '_ {
@@ -173,13 +199,17 @@ impl Egress {
         self.sum(|_| true)
     }
 
+    /// All that was sent one way.
+    #[must_use]
+    pub fn of(&self, wanted: Mode) -> Count {
+        let counts = self.sent_by_kind().filter(|(mode, ..)| *mode == wanted);
+        counts.fold(Count::default(), |sum, (.., count)| sum.plus(count))
+    }
+
     /// All that was sent of some kinds.
     pub fn sum(&self, wanted: impl Fn(Kind) -> bool) -> Count {
         let counts = self.sent_by_kind().filter(|(_, _, kind, _)| wanted(*kind));
-        counts.fold(Count::default(), |sum, (.., count)| Count {
-            datagrams: sum.datagrams + count.datagrams,
-            bytes: sum.bytes + count.bytes,
-        })
+        counts.fold(Count::default(), |sum, (.., count)| sum.plus(count))
     }
 
     /// Datagrams that were not sent, by the name of the reason.
@@ -205,7 +235,24 @@ impl Egress {
 
 impl Mode {
     /// Every way, in the order of its number.
-    pub const ALL: [Self; 2] = [Self::Multicast, Self::Broadcast];
+    pub const ALL: [Self; 4] = [Self::Multicast, Self::Broadcast, Self::Unicast, Self::Tcp];
+
+    /// That of an endpoint.
+    #[must_use]
+    pub fn of(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Multicast(_) => Self::Multicast,
+            Endpoint::Broadcast(_) => Self::Broadcast,
+            Endpoint::Unicast { .. } => Self::Unicast,
+            Endpoint::Tcp { .. } => Self::Tcp,
+        }
+    }
+
+    /// Whether one datagram is for everyone, however many there are.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Multicast | Self::Broadcast)
+    }
 
     /// As metrics spell it.
     #[must_use]
@@ -213,6 +260,8 @@ impl Mode {
         match self {
             Self::Multicast => "multicast",
             Self::Broadcast => "broadcast",
+            Self::Unicast => "unicast",
+            Self::Tcp => "tcp",
         }
     }
 }

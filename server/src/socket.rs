@@ -61,7 +61,10 @@ impl Socket {
     ///
     /// When the interface went, or the system refuses; the error names what was tried.
     pub(crate) fn open(outlet: &Outlet) -> anyhow::Result<Self> {
-        let context = || format!("cannot send by {} from {}", outlet.interface, outlet.address);
+        let context = || match outlet.port {
+            0 => format!("cannot send by {} from {}", outlet.interface, outlet.address),
+            port => format!("cannot listen for subscribers at {}:{port}", outlet.address),
+        };
         Self::try_open(outlet).with_context(context)
     }
 
@@ -250,13 +253,14 @@ fn failed(sent: usize, error: Errno) -> Sent {
     }
 }
 
-/// The interface's address and any port: one port for all sessions of the socket.
+/// The interface's address, and any port unless subscribers ask there: one port for all sessions of
+/// the socket.
 fn bind_address(outlet: &Outlet) -> SocketAddr {
     match outlet.address {
-        IpAddr::V4(_) => SocketAddr::new(outlet.address, 0),
+        IpAddr::V4(_) => SocketAddr::new(outlet.address, outlet.port),
         IpAddr::V6(v6) => {
             let zone = if v6.is_unicast_link_local() { outlet.interface_index } else { 0 };
-            SocketAddr::V6(SocketAddrV6::new(v6, 0, 0, zone))
+            SocketAddr::V6(SocketAddrV6::new(v6, outlet.port, 0, zone))
         }
     }
 }
@@ -287,6 +291,7 @@ mod tests {
             interface_mtu: 65_536,
             is_loopback: true,
             address,
+            port: 0,
             ttl: 1,
             looped: true,
             dscp: "ef".parse().unwrap(),

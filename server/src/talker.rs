@@ -154,7 +154,7 @@ fn live(streams: &[StreamSnapshot], payload_bytes: u64, per_second: u64) -> Stri
     }
     let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum::<u64>();
     let unicast = sum(|stream| stream.stats.unicast_equivalent_bytes);
-    let sent = sum(|stream| stream.egress.total().bytes);
+    let sent = sum(|stream| stream.on_wire().bytes);
     let dropped = sum(|stream| stream.input.dropped.load(Ordering::Relaxed));
     let losses = |stream: &StreamSnapshot| stream.fare.losses().map(|(_, lost)| lost).sum();
     let len: Option<u64> = streams.iter().map(|stream| stream.input_len).sum();

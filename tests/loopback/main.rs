@@ -3,6 +3,8 @@
 //! IPv4 only: the loopback interface of Linux takes no IPv6 multicast. The lab tests have both.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod ways;
+
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -56,10 +58,8 @@ fn publish(streams: Vec<StreamFlags>, stop: &Shutdown) -> JoinHandle<server::Sum
 }
 
 fn subscription(endpoint: &str, output: &str, defaults: &Defaults) -> SubscriptionConfig {
-    let Endpoint::Multicast(group) = endpoint.parse().unwrap() else {
-        panic!("{endpoint} is no group")
-    };
-    defaults.subscription(group, output.parse::<OutputSpec>().unwrap())
+    let endpoint: Endpoint = endpoint.parse().unwrap();
+    defaults.subscription(endpoint, output.parse::<OutputSpec>().unwrap())
 }
 
 fn defaults(impair: Option<&str>) -> Defaults {

@@ -11,7 +11,6 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use host::poller::Waker;
-use proto::endpoint::Group;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -136,19 +135,18 @@ impl Answering {
         if self.published.status().iter().any(taken) {
             return Err(format!("another subscription writes to {output} already"));
         }
-        let (group, interface) = endpoint::parse(endpoint).map_err(|error| error.to_string())?;
+        let (endpoint, interface) = endpoint::parse(endpoint).map_err(|error| error.to_string())?;
         let mut defaults = self.defaults.clone();
         defaults.interface = interface.or(defaults.interface);
-        let config = SubscriptionConfig { on_full, ..defaults.subscription(group, output) };
+        let config = SubscriptionConfig { on_full, ..defaults.subscription(endpoint, output) };
         let prepared =
             Prepared::new(config, self.waker.clone()).map_err(|error| error.to_string())?;
         self.command(|answer| Command::Join(Box::new(prepared), answer)).await
     }
 
     async fn leave(&self, endpoint: &str) -> Result<(), String> {
-        let (group, _): (Group, _) =
-            endpoint::parse(endpoint).map_err(|error| error.to_string())?;
-        self.command(|answer| Command::Leave(group, answer)).await
+        let (endpoint, _) = endpoint::parse(endpoint).map_err(|error| error.to_string())?;
+        self.command(|answer| Command::Leave(endpoint, answer)).await
     }
 
     async fn command(

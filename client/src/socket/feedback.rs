@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use host::interface::{Family, Interface};
+use proto::ByteCount;
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Batch;
+use super::{Batch, set_buffer};
+use crate::sys;
 
 /// A socket for all that is sent, and for cookies, unicast repairs and catch-up.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl FeedbackSocket {
                 socket.set_multicast_all_v6(false)?;
             }
         }
-        // Catch-up comes in bursts. What the kernel grants of it will do.
+        // What the kernel grants of it will do: the credit goes by that.
         socket.set_recv_buffer_size(BUFFER_LEN)?;
         socket.bind(&SocketAddr::new(address.unwrap_or(any), 0).into())?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
@@ -49,6 +51,17 @@ impl FeedbackSocket {
     /// Receives what is there, at most one batch; an error of kind `WouldBlock` says nothing is.
     pub(crate) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
         batch.receive(&self.socket, &self.state)
+    }
+
+    /// Payload that the kernel lets such a socket hold without loss.
+    pub(crate) fn room() -> io::Result<ByteCount> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+        Ok(set_buffer(&socket, ByteCount(BUFFER_LEN as u64))?.payload())
+    }
+
+    /// Buffers that the kernel dropped because this socket had no room.
+    pub(crate) fn kernel_drops(&self) -> io::Result<u64> {
+        sys::kernel_drops(&self.socket)
     }
 
     /// Sends one datagram. Feedback is sent again if it is lost, so an error is only counted.
@@ -63,5 +76,5 @@ impl AsFd for FeedbackSocket {
     }
 }
 
-/// Room for a second of catch-up at 16 Mbit/s.
+/// Room for a stream that comes by unicast, and for catch-up, which comes in bursts.
 const BUFFER_LEN: usize = 2 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Joining and leaving at run time.
 
 use proto::Timestamp;
-use proto::endpoint::Group;
+use proto::endpoint::Endpoint;
 use tokio::sync::oneshot;
 
 use super::Subscriber;
@@ -14,7 +14,7 @@ pub(crate) enum Command {
     /// Subscribe to what was prepared.
     Join(Box<Prepared>, Answer),
     /// Leave a group.
-    Leave(Group, Answer),
+    Leave(Endpoint, Answer),
 }
 
 /// Where the answer goes: an error says why not.
@@ -27,17 +27,17 @@ impl Subscriber {
                 Command::Join(prepared, answer) => {
                     (self.join(*prepared, now).map_err(|error| error.to_string()), answer)
                 }
-                Command::Leave(group, answer) => (self.leave_group(&group, now), answer),
+                Command::Leave(endpoint, answer) => (self.leave_endpoint(&endpoint, now), answer),
             };
             // Whoever asked may have gone.
             drop(answer.send(result));
         }
     }
 
-    fn leave_group(&mut self, group: &Group, now: Timestamp) -> Result<(), String> {
-        let found = self.subscriptions.iter().find(|(_, it)| it.config().group == *group);
+    fn leave_endpoint(&mut self, endpoint: &Endpoint, now: Timestamp) -> Result<(), String> {
+        let found = self.subscriptions.iter().find(|(_, it)| it.config().endpoint == *endpoint);
         let Some((&id, _)) = found else {
-            return Err(format!("{group} is not subscribed to"));
+            return Err(format!("{endpoint} is not subscribed to"));
         };
         self.leave(id, Ended::Left, now);
         Ok(())

@@ -25,7 +25,7 @@ impl FeedbackSockets {
         if self.sockets.contains_key(&key) {
             return Ok(());
         }
-        let family = Family::of(subscription.config().group.address);
+        let family = subscription.family();
         let socket = FeedbackSocket::open(family, subscription.interface())?;
         let token = Token(self.made.wrapping_mul(2).wrapping_add(1));
         poller.add(&socket, token, Interest::Read)?;
@@ -46,5 +46,5 @@ impl FeedbackSockets {
 }
 
 fn key(subscription: &Subscription) -> Key {
-    (subscription.config().group.address.is_ipv4(), subscription.interface().index)
+    (subscription.family() == Family::V4, subscription.interface().index)
 }

@@ -4,7 +4,6 @@ use std::io;
 
 use host::poller::Token;
 use proto::SessionId;
-use proto::receiver::Via;
 use proto::wire::decode_header;
 
 use super::Subscriber;
@@ -42,7 +41,7 @@ impl Subscriber {
             let now = self.clock.now();
             for datagram in self.batch.datagrams() {
                 if !subscription.is_foreign(datagram.to, datagram.interface) {
-                    subscription.take(datagram.bytes, Via::Group, datagram.from, now);
+                    subscription.take_heard(datagram.bytes, datagram.from, now);
                 }
             }
             if !self.batch.is_full() {
@@ -58,7 +57,8 @@ impl Subscriber {
                 trace_error(&error);
                 return;
             }
-            self.hand_out();
+            let drops = socket.kernel_drops().unwrap_or_default();
+            self.hand_out(drops);
             if !self.batch.is_full() {
                 return;
             }
@@ -66,7 +66,7 @@ impl Subscriber {
     }
 
     /// Gives each datagram to the subscriptions that follow its session.
-    fn hand_out(&mut self) {
+    fn hand_out(&mut self, drops: u64) {
         let now = self.clock.now();
         let is_only = self.subscriptions.len() == 1;
         for datagram in self.batch.datagrams() {
@@ -74,10 +74,12 @@ impl Subscriber {
             let mut is_wanted = false;
             for (id, subscription) in &mut self.subscriptions {
                 // Where there is only one, it counts what is foreign to it.
-                if is_only || follows(subscription.session(), session) {
+                let is_asked = subscription.asks_at(datagram.from);
+                if is_only || is_asked || follows(subscription.session(), session) {
+                    subscription.note_direct_drops(drops);
                     // Opened in place: the next one needs it as it came.
                     let mut copy = datagram.bytes.to_vec();
-                    subscription.take(&mut copy, Via::Feedback, datagram.from, now);
+                    subscription.take_direct(&mut copy, datagram.from, now);
                     self.touched.insert(*id);
                     is_wanted = true;
                 }

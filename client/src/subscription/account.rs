@@ -22,8 +22,8 @@ impl Subscription {
             output: self.config.output.to_string(),
             stream: self.session.as_ref().map(|session| session.name.as_str().to_owned()),
             session: self.session.as_ref().map(|session| session.session.to_string()),
-            is_joined: self.socket.is_some(),
-            is_ipv6: self.config.group.address.is_ipv6(),
+            is_joined: self.socket.is_some() || self.ways.group().is_none(),
+            is_ipv6: self.ways.group().is_some_and(|group| group.address.is_ipv6()),
             is_silent: self.silent_since.is_some(),
             audience: self.receiver.audience(),
             tally: self.tally(),
@@ -114,6 +114,8 @@ fn totals(tally: &Tally, delivered_bytes: u64) -> Totals {
         duplicate_packets: stats.packets_duplicate,
         kernel_drops: tally.kernel_drops,
         sessions: stats.sessions,
+        switches_to_fallback: tally.switches.to_fallback,
+        switches_to_group: tally.switches.to_group,
         discarded,
     }
 }

@@ -12,6 +12,9 @@ impl Subscription {
     /// The kernel forgets a membership with its interface, and a switch forgets it with the
     /// cable: neither says so.
     pub(crate) fn look_at_link(&mut self, interfaces: &[Interface]) -> bool {
+        if self.ways.group().is_none() {
+            return false;
+        }
         let Some(found) = self.find(interfaces) else {
             self.on_link_lost();
             return false;
@@ -34,7 +37,8 @@ impl Subscription {
         // Left before it is joined: only the first join on a host is told to the switch.
         self.close_socket();
         let buffer = self.config.defaults.receive_buffer;
-        let socket = GroupSocket::open(&self.config.group, &found, buffer)?;
+        let Some(heard) = self.ways.group() else { return Ok(()) };
+        let socket = GroupSocket::open(heard, &found, buffer)?;
         self.socket = Some(socket);
         self.interface = found;
         self.tally.on_rejoin(reason);

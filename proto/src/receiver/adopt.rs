@@ -37,7 +37,7 @@ impl Receiver {
                 });
             }
         }
-        if via != Via::Group {
+        if via != Via::Group && !self.knock.is_at(from) {
             return Err(Discard::ForeignSession);
         }
         self.adopt(Session::new(header, announce, from, &self.config, now), now);

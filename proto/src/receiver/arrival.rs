@@ -30,6 +30,12 @@ impl Receiver {
             self.on_extent(announce.trail, announce.lead, due, now);
             return Ok(());
         }
+        if let Body::CookieChallenge(challenge) = &packet.body
+            && via == Via::Feedback
+            && self.on_knock_answered(packet, *challenge, from)
+        {
+            return Ok(());
+        }
         let session = self.session.as_ref().ok_or(Discard::ForeignSession)?;
         if packet.header.stream != session.stream {
             return Err(Discard::ForeignStream);

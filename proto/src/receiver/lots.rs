@@ -28,7 +28,9 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         let old = std::mem::replace(&mut session.poll, poll);
         let is_small = poll.enrol == 0;
-        let is_asked = poll.enrols(self.config.subscriber) || session.catch_up_to.is_some();
+        // Who is given something by unicast has to be known by name.
+        let is_special = session.catch_up_to.is_some() || self.knock.is_asking();
+        let is_asked = is_special || poll.enrols(self.config.subscriber);
         if is_asked && matches!(self.enrolment, Enrolment::Outside) {
             let spread = if is_small { SPREAD / 4 } else { SPREAD };
             let due = now.after(spread.mul_f64(self.rng.f64()));

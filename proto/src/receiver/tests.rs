@@ -9,6 +9,7 @@
 //! | streams with a deadline | `tests/timely.rs` |
 //! | late joiners, catch-up, the window | `tests/late.rs` |
 //! | being known, reports, counters | `tests/feedback.rs` |
+//! | asking for it by unicast | `tests/knock.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
 mod adopt;
@@ -17,6 +18,7 @@ mod deliver;
 mod feedback;
 mod hostile;
 mod interleave;
+mod knock;
 mod late;
 mod timely;
 

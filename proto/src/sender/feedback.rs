@@ -63,7 +63,11 @@ impl Sender {
         }
         match &packet.body {
             Body::Nak(nak) => self.on_nak(nak, from, now),
-            Body::Report(report) => self.on_report(report, from, now),
+            Body::Report(report) => {
+                self.on_report(report, from, now)?;
+                self.heed_way(&packet.header, report.subscriber, from, now);
+                Ok(())
+            }
             // Who comes when all is over cannot be given anything.
             Body::Register(_) | Body::CookieReply(_) | Body::CatchUpRequest(_)
                 if self.phase.is_finished() =>
@@ -74,7 +78,11 @@ impl Sender {
                 self.census.on_knock(register.subscriber);
                 self.challenge(register.subscriber, from, now)
             }
-            Body::CookieReply(reply) => self.on_cookie_reply(reply, from, now),
+            Body::CookieReply(reply) => {
+                self.on_cookie_reply(reply, from, now)?;
+                self.heed_way(&packet.header, reply.subscriber, from, now);
+                Ok(())
+            }
             Body::CatchUpRequest(request) => self.on_catch_up_request(*request, from, now),
             Body::Bye(bye) => self.on_bye(*bye, from, now),
             Body::Data(_)
@@ -95,7 +103,7 @@ impl Sender {
     }
 
     /// Asks for proof of an address. The answer is not longer than what asked for it.
-    fn challenge(
+    pub(super) fn challenge(
         &mut self,
         subscriber: SubscriberId,
         from: SocketAddr,
@@ -421,6 +429,7 @@ impl Sender {
             row.catch_up = None;
             let name = row.name.clone();
             self.stats.leaves += 1;
+            self.members.remove(bye.subscriber);
             let (subscriber, reason) = (bye.subscriber, bye.reason);
             self.events.push_back(Event::SubscriberLeft { subscriber, name, reason });
         }

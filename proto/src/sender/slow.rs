@@ -193,11 +193,12 @@ impl Sender {
         let Some(row) = self.audience.get(id) else { return };
         let (subscriber, name) = (row.id, row.name.clone());
         self.stats.leaves += 1;
+        self.members.remove(id);
         self.events.push_back(Event::SubscriberSilent { subscriber, name });
     }
 
     /// The stream goes on without this one; it is told, and may come back.
-    fn let_go(&mut self, id: SubscriberId, reason: EvictReason, now: Timestamp) {
+    pub(super) fn let_go(&mut self, id: SubscriberId, reason: EvictReason, now: Timestamp) {
         let Some(row) = self.audience.row_mut(id) else { return };
         row.standing.let_go = Some((reason, now));
         row.standing.told = now;
@@ -209,6 +210,7 @@ impl Sender {
             if is_silent { &mut self.stats.evicted_silent } else { &mut self.stats.evicted_slow };
         *count += 1;
         self.stats.leaves += 1;
+        self.members.remove(id);
         self.events.push_back(Event::SubscriberEvicted { subscriber, name, reason });
         if let Err(reason) = self.tell_let_go(id, address, reason) {
             self.stats.discarded.add(reason);

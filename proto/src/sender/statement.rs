@@ -43,7 +43,7 @@ impl Sender {
         idle.clamp(ANNOUNCE_INTERVAL, longest)
     }
 
-    fn announcement(&mut self, now: Timestamp) -> Announce {
+    pub(super) fn announcement(&mut self, now: Timestamp) -> Announce {
         let poll = self.poll(now);
         let deadline = match self.config.delivery {
             Delivery::Reliable => Duration::ZERO,

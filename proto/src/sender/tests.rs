@@ -10,12 +10,14 @@
 //! | late joiners | `tests/late.rs` |
 //! | who holds the others back | `tests/slow.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
+//! | who is sent by unicast what goes to the group | `tests/members.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
 mod budget;
 mod hostile;
 mod late;
 mod live;
+mod members;
 mod phases;
 mod repairs;
 mod slow;

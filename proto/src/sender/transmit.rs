@@ -383,7 +383,7 @@ impl Sender {
         buf.extend_from_slice(&slot.payload);
     }
 
-    fn write_control(
+    pub(super) fn write_control(
         &mut self,
         to: Destination,
         body: Body,

@@ -24,6 +24,9 @@ pub const DEPTH_MASK: u8 = 0b0000_0111;
 /// Heartbeat: every subscriber that may report is asked to do so now.
 pub const FLAG_REPORT_WANTED: u8 = 0b1000_0000;
 
+/// Cookie reply and report: what goes to the group is wanted by unicast, by the way that this came.
+pub const FLAG_BY_UNICAST: u8 = 0b1000_0000;
+
 /// Numbers from here on are those of unicast datagrams: they never leave a gap in the group's.
 pub const UNICAST_NUMBERS: u64 = 1 << 63;
 

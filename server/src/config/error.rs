@@ -39,14 +39,22 @@ pub enum ConfigError {
         /// The stream.
         stream: Name,
     },
-    /// A way of sending that is not built.
+    /// A host to listen at that is not this machine.
     #[error(
-        "{endpoint}: this version sends to multicast groups and broadcast addresses only; see \
-         README.md, \"What is not\""
+        "{endpoint}: that is no address of this machine; a publisher listens there for \
+         subscribers: write one of its own, or 0.0.0.0"
     )]
-    NotSupported {
+    NotOurAddress {
         /// What was written.
         endpoint: String,
+    },
+    /// A name without an address.
+    #[error("{host} cannot be resolved: {error}")]
+    Unresolved {
+        /// What was written.
+        host: String,
+        /// Why.
+        error: io::Error,
     },
     /// No interface, or too many.
     #[error(transparent)]

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use host::interface::{Family, Interface, InterfaceError, InterfaceSpec, choose};
 use proto::endpoint::{Endpoint, EndpointSpec, Group};
 
-use super::{ConfigError, broadcasts};
+use super::ConfigError;
+use super::listen;
 use crate::flags::StreamFlags;
 use crate::flags::target::Target;
 use crate::flags::value::Dscp;
@@ -34,6 +35,8 @@ pub struct Outlet {
     pub is_loopback: bool,
     /// The address to send from.
     pub address: IpAddr,
+    /// The port to send from; 0: any. With `unicast://` it is the one that subscribers ask at.
+    pub port: u16,
     /// Time to live, or hop limit.
     pub ttl: u8,
     /// Whether this machine hears it.
@@ -75,6 +78,7 @@ pub fn resolve(flags: &StreamFlags) -> Result<Vec<Route>, ConfigError> {
         }
         routes.push(route);
     }
+    listen::share_ports(&mut routes);
     Ok(routes)
 }
 
@@ -82,8 +86,8 @@ fn resolve_one(spec: &EndpointSpec, flags: &StreamFlags) -> Result<Route, Config
     let (target, port) = match &spec.endpoint {
         Endpoint::Multicast(group) => (group.address, group.port),
         Endpoint::Broadcast(address) => (IpAddr::V4(*address.ip()), address.port()),
-        Endpoint::Unicast { .. } | Endpoint::Tcp { .. } => {
-            return Err(ConfigError::NotSupported { endpoint: spec.endpoint.to_string() });
+        Endpoint::Unicast { host, port } | Endpoint::Tcp { host, port } => {
+            return listen::resolve((host, *port), spec, flags);
         }
     };
     let interface = interface(spec, flags, Family::of(target))?;
@@ -98,6 +102,7 @@ fn resolve_one(spec: &EndpointSpec, flags: &StreamFlags) -> Result<Route, Config
         interface_mtu: interface.mtu,
         is_loopback: interface.loopback,
         address,
+        port: 0,
         ttl: flags.ttl.or(spec.ttl).unwrap_or(1),
         looped: flags.looped.unwrap_or(true) && !flags.no_loop,
         dscp: flags.dscp.unwrap_or_default(),
@@ -131,7 +136,7 @@ fn interface(
 /// The interface whose broadcast address this is.
 fn owner(address: &SocketAddrV4) -> Result<Option<Interface>, InterfaceError> {
     let mut all = Interface::all()?;
-    all.retain(|interface| broadcasts(std::slice::from_ref(interface)).contains(address.ip()));
+    all.retain(|interface| interface.broadcasts().contains(address.ip()));
     Ok(if all.len() == 1 { all.pop() } else { None })
 }
 
@@ -143,10 +148,7 @@ fn source(
 ) -> Result<IpAddr, ConfigError> {
     let family = Family::of(target);
     let no_address = || ConfigError::NoAddress { interface: interface.name.clone(), family };
-    let has = |address: IpAddr| match address {
-        IpAddr::V4(v4) => interface.v4.iter().any(|(own, _)| *own == v4),
-        IpAddr::V6(v6) => interface.v6.iter().any(|(own, _)| *own == v6),
-    };
+    let has = |address: IpAddr| interface.owns(address);
     match (group.and_then(|group| group.source), target) {
         (Some(address), _) if has(address) => Ok(address),
         (Some(address), _) => {

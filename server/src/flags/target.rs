@@ -6,8 +6,6 @@ use std::str::FromStr;
 use host::interface::Interface;
 use proto::endpoint::{EndpointError, EndpointSpec};
 
-use crate::config::broadcasts;
-
 /// An endpoint, read on this machine: an interface's own broadcast address looks like a host's
 /// anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +16,8 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         // If the interfaces cannot be listed, what needs them says so later.
-        let broadcasts = broadcasts(&Interface::all().unwrap_or_default());
+        let interfaces = Interface::all().unwrap_or_default();
+        let broadcasts: Vec<_> = interfaces.iter().flat_map(Interface::broadcasts).collect();
         EndpointSpec::parse_with_broadcast(text, &broadcasts).map(Self)
     }
 }

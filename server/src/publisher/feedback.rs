@@ -7,7 +7,7 @@ use proto::wire::decode_header;
 use proto::{SessionId, StreamId, Timestamp};
 use quinn_udp::RecvMeta;
 
-use super::stream::Stream;
+use super::stream::{By, Heard, Stream};
 use crate::socket::Socket;
 
 /// Receives for all streams.
@@ -25,6 +25,16 @@ impl Feedback {
             memory: vec![0; BUFFERS * BUFFER_LEN],
             metas: [RecvMeta::default(); BUFFERS],
         }
+    }
+
+    /// Hands a datagram to the stream that it is for; gives back which.
+    pub(super) fn hand_over(
+        &self,
+        streams: &mut [Stream],
+        datagram: &mut [u8],
+        heard: Heard,
+    ) -> Option<usize> {
+        hand_over(&self.by_session, streams, datagram, heard)
     }
 
     /// Takes what has come, but never so much that sending has to wait for long.
@@ -60,10 +70,8 @@ impl Feedback {
         for (buffer, meta) in buffers.iter_mut().zip(metas.iter()).take(count) {
             let received = buffer.get_mut(..meta.len).unwrap_or_default();
             for datagram in received.chunks_mut(meta.stride.max(1)) {
-                let stream = find(by_session, streams, datagram);
-                if let Some(stream) = stream {
-                    stream.hear(datagram, meta.addr, place, now);
-                }
+                let heard = Heard { from: meta.addr, by: By::Socket(place), at: now };
+                hand_over(by_session, streams, datagram, heard);
             }
         }
         count == BUFFERS
@@ -71,16 +79,28 @@ impl Feedback {
 }
 
 /// What names no session of ours goes to the first stream, whose sender counts why it is of no
-/// use: every datagram is counted once.
-fn find<'a>(
+/// use: every datagram is counted once. What names none at all may ask for a stream by unicast.
+/// Gives back which stream it was for.
+fn hand_over(
     by_session: &HashMap<(StreamId, SessionId), usize>,
-    streams: &'a mut [Stream],
-    datagram: &[u8],
-) -> Option<&'a mut Stream> {
-    let place = decode_header(datagram)
-        .ok()
-        .and_then(|(header, _)| by_session.get(&(header.stream, header.session)).copied());
-    streams.get_mut(place.unwrap_or(0))
+    streams: &mut [Stream],
+    datagram: &mut [u8],
+    heard: Heard,
+) -> Option<usize> {
+    let header = decode_header(datagram).map(|(header, _)| header).ok();
+    let knocks = |stream: &Stream| {
+        header.is_some_and(|header| {
+            let is_meant = header.stream == StreamId(0) || header.stream == stream.session().0;
+            header.session == SessionId(0) && is_meant && stream.listens_at(heard.by)
+        })
+    };
+    if let Some(place) = streams.iter().position(knocks) {
+        streams.get_mut(place)?.hear_knock(datagram, heard);
+        return Some(place);
+    }
+    let place = header.and_then(|it| by_session.get(&(it.stream, it.session)).copied());
+    streams.get_mut(place.unwrap_or(0))?.hear(datagram, heard);
+    place
 }
 
 /// Datagrams, or runs of them that the kernel put together, that one call receives.

@@ -2,6 +2,7 @@
 
 mod feed;
 mod outgoing;
+mod targets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,18 +10,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_lc_rs::rand;
+use bytes::Bytes;
 use host::clock::Clock;
 use proto::sender::Outcome;
-use proto::wire::Name;
+use proto::wire::{EvictReason, Name};
 use proto::{Sender, SenderConfig, SessionId, StreamId, Timestamp};
 
 pub(super) use self::feed::Feed;
 use self::outgoing::Outgoing;
 pub(super) use self::outgoing::Way;
+use super::links::Links;
 use crate::config::StreamConfig;
 use crate::report::News;
-use crate::snapshot::{Fare, LOSS_QUANTILES, StreamSnapshot, SubscriberRow};
+use crate::snapshot::{Count, Fare, LOSS_QUANTILES, StreamSnapshot, SubscriberRow};
 use crate::socket::Socket;
+use crate::tcp::{framed, is_link};
 
 /// One stream of a publisher.
 pub(crate) struct Stream {
@@ -29,10 +33,29 @@ pub(crate) struct Stream {
     feed: Feed,
     outgoing: Outgoing,
     finish_timeout: Duration,
+    /// When its last turn was.
+    now: Timestamp,
     wants: Option<u32>,
     has_given_up: bool,
     /// As of the last snapshot.
     fare: Fare,
+}
+
+/// Where and when something was heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) from: SocketAddr,
+    pub(super) by: By,
+    pub(super) at: Timestamp,
+}
+
+/// What something was heard by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The socket at this place.
+    Socket(usize),
+    /// A connection to the listener at this place.
+    Listener(usize),
 }
 
 /// How a stream ended.
@@ -61,6 +84,7 @@ impl Stream {
             feed,
             outgoing: Outgoing::new(config, ways),
             finish_timeout: config.finish_timeout,
+            now,
             wants: config.wait_for.subscribers.filter(|wanted| *wanted > 0),
             has_given_up: false,
             fare: Fare::default(),
@@ -71,16 +95,33 @@ impl Stream {
         (self.sender.stream(), self.sender.session())
     }
 
-    /// Takes what came in by the socket at `place`.
-    pub(super) fn hear(
-        &mut self,
-        datagram: &mut [u8],
-        from: SocketAddr,
-        place: usize,
-        now: Timestamp,
-    ) {
-        self.outgoing.on_heard(from, place);
-        self.sender.handle_datagram(datagram, from, now);
+    /// Takes what came in by a socket.
+    pub(super) fn hear(&mut self, datagram: &mut [u8], heard: Heard) {
+        self.outgoing.on_heard(heard.from, heard.by);
+        self.sender.handle_datagram(datagram, heard.from, heard.at);
+    }
+
+    /// Takes the question of someone who hears no group.
+    pub(super) fn hear_knock(&mut self, datagram: &[u8], heard: Heard) {
+        self.outgoing.on_heard(heard.from, heard.by);
+        self.sender.handle_knock(datagram, heard.from, heard.at);
+    }
+
+    /// Whether subscribers may ask for it by unicast there.
+    pub(super) fn listens_at(&self, by: By) -> bool {
+        self.outgoing.listens_at(by)
+    }
+
+    /// Lets go whom its connection cannot carry; gives back what it is told, framed.
+    pub(super) fn let_go(&mut self, address: SocketAddr, reason: EvictReason) -> Bytes {
+        let mut last = Vec::new();
+        self.sender.let_go_at(address, reason, self.now, &mut last);
+        tracing::warn!(
+            stream = self.name.as_str(),
+            ?reason,
+            "a subscriber does not take what is sent to it by TCP: let go"
+        );
+        framed(&last, last.len())
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -88,13 +129,19 @@ impl Stream {
     }
 
     /// Takes input, does what is due, sends some; says whether there may be more to do at once.
-    pub(super) fn turn(&mut self, sockets: &mut [Socket], clock: &Clock) -> bool {
+    pub(super) fn turn(
+        &mut self,
+        sockets: &mut [Socket],
+        links: &mut Links,
+        clock: &Clock,
+    ) -> bool {
         let now = clock.now();
+        self.now = now;
         let has_taken = self.feed.turn(&mut self.sender, now);
         if self.sender.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.sender.handle_timeout(now);
         }
-        let has_sent = self.outgoing.turn(&mut self.sender, sockets, clock);
+        let has_sent = self.outgoing.turn(&mut self.sender, sockets, links, clock);
         // An interface that does not come back must not keep a publisher that is to end.
         let since = self.outgoing.unreachable_since().filter(|_| self.feed.is_closed());
         if since.is_some_and(|since| now.since(since) > self.finish_timeout) {
@@ -125,8 +172,10 @@ impl Stream {
         self.feed.end(&mut self.sender, now);
     }
 
-    pub(super) fn snapshot(&mut self) -> StreamSnapshot {
+    pub(super) fn snapshot(&mut self, tcp: Count) -> StreamSnapshot {
         self.fare = Fare::of(self.sender.audience()).at_least(&self.fare);
+        let by_tcp = self.sender.members().addresses().filter(is_link).count() as u64;
+        let members = self.sender.members().len() as u64;
         StreamSnapshot {
             name: self.name.clone(),
             session: self.sender.session(),
@@ -135,6 +184,8 @@ impl Stream {
             audience: self.sender.audience_size(),
             registered: self.sender.audience().len() as u64,
             loss: LOSS_QUANTILES.map(|q| self.sender.loss_quantile(q)),
+            tcp,
+            members: (members.saturating_sub(by_tcp), by_tcp),
             wants: self.wants,
             grtt: self.sender.grtt(),
             window_packets: self.sender.window_len(),
@@ -150,9 +201,9 @@ impl Stream {
         }
     }
 
-    pub(super) fn into_end(mut self) -> StreamEnd {
+    pub(super) fn into_end(mut self, tcp: Count) -> StreamEnd {
         StreamEnd {
-            snapshot: self.snapshot(),
+            snapshot: self.snapshot(tcp),
             outcome: self.sender.outcome(),
             audience: self.sender.audience().rows().map(SubscriberRow::from).collect(),
             sha256: self.feed.sha256(),

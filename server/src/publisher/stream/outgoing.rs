@@ -4,19 +4,24 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use host::clock::Clock;
 use proto::sender::{Destination, Transmit};
 use proto::wire::Name;
 use proto::{Delivery, Sender, Timestamp};
 
+use super::By;
+use super::targets::Targets;
 use crate::config::StreamConfig;
+use crate::publisher::links::Links;
 use crate::snapshot::{Egress, Mode, To};
 use crate::socket::{Failure, Sent, Socket};
+use crate::tcp::{framed, is_link};
 
 /// One way out of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::publisher) struct Way {
-    /// The place of the socket.
+    /// The place of the socket; of TCP, of the listener.
     pub(in crate::publisher) socket: usize,
     /// Where datagrams for the group go.
     pub(in crate::publisher) destination: SocketAddr,
@@ -28,11 +33,15 @@ pub(in crate::publisher) struct Way {
 pub(super) struct Outgoing {
     name: Name,
     ways: Vec<Way>,
+    /// Where what is for everyone goes: the groups, then each who asked for it by unicast.
+    targets: Targets,
     datagram_len: usize,
     is_timely: bool,
     /// By which socket each subscriber speaks; kept only where it could be more than one.
     heard_by: HashMap<SocketAddr, usize>,
     bytes: Vec<u8>,
+    /// The same as frames, once a connection wants them.
+    framed: Option<Bytes>,
     stuck: Option<Stuck>,
     egress: Egress,
     unreachable_since: Option<Timestamp>,
@@ -65,11 +74,13 @@ impl Outgoing {
     pub(super) fn new(config: &StreamConfig, ways: Vec<Way>) -> Self {
         Self {
             name: config.name.clone(),
+            targets: Targets::new(&ways),
             ways,
             datagram_len: usize::from(config.datagram_len),
             is_timely: matches!(config.delivery, Delivery::Timely(_)),
             heard_by: HashMap::new(),
             bytes: Vec::new(),
+            framed: None,
             stuck: None,
             egress: Egress::default(),
             unreachable_since: None,
@@ -83,31 +94,44 @@ impl Outgoing {
         &mut self,
         sender: &mut Sender,
         sockets: &mut [Socket],
+        links: &mut Links,
         clock: &Clock,
     ) -> bool {
         let segments = self.segments(sockets);
         let mut has_sent = false;
         for _ in 0..BURSTS_PER_TURN {
             let now = clock.now();
-            if !self.finish(sockets, now) {
+            if !self.finish(sockets, links, now) {
                 return has_sent;
             }
             self.bytes.clear();
+            self.framed = None;
             let Some(transmit) = sender.poll_transmit(now, segments, &mut self.bytes) else {
                 return has_sent;
             };
+            self.targets.follow(sender.members(), &self.ways, &self.heard_by);
             let until = Until::Now;
             self.stuck = Some(Stuck { transmit, ways_done: 0, bytes_done: 0, until });
             has_sent = true;
         }
-        self.finish(sockets, clock.now());
+        self.finish(sockets, links, clock.now());
         has_sent
     }
 
-    pub(super) fn on_heard(&mut self, from: SocketAddr, socket: usize) {
+    pub(super) fn on_heard(&mut self, from: SocketAddr, by: By) {
+        let By::Socket(socket) = by else { return };
         if self.ways.len() > 1 && self.heard_by.len() < MOST_HEARD {
             self.heard_by.insert(from, socket);
         }
+    }
+
+    /// Whether subscribers may ask for it by unicast there.
+    pub(super) fn listens_at(&self, by: By) -> bool {
+        let (mode, place) = match by {
+            By::Socket(place) => (Mode::Unicast, place),
+            By::Listener(place) => (Mode::Tcp, place),
+        };
+        self.ways.iter().any(|way| way.mode == mode && way.socket == place)
     }
 
     pub(super) fn is_stuck(&self) -> bool {
@@ -144,12 +168,14 @@ impl Outgoing {
     }
 
     fn segments(&self, sockets: &[Socket]) -> usize {
-        let sockets = self.ways.iter().filter_map(|way| sockets.get(way.socket));
-        sockets.map(|socket| socket.segments(self.datagram_len)).min().unwrap_or(1)
+        let by_udp = self.ways.iter().filter(|way| way.mode != Mode::Tcp);
+        let sockets = by_udp.filter_map(|way| sockets.get(way.socket));
+        let segments = sockets.map(|socket| socket.segments(self.datagram_len)).min();
+        segments.unwrap_or(FRAMES_IN_ONE)
     }
 
     /// Sends what is left of the burst; says whether nothing is.
-    fn finish(&mut self, sockets: &mut [Socket], now: Timestamp) -> bool {
+    fn finish(&mut self, sockets: &mut [Socket], links: &mut Links, now: Timestamp) -> bool {
         let Some(mut stuck) = self.stuck.take() else {
             return true;
         };
@@ -158,11 +184,11 @@ impl Outgoing {
             return false;
         }
         let ways = match stuck.transmit.destination {
-            Destination::Group => self.ways.len(),
+            Destination::Group => self.targets.len(),
             Destination::Unicast(_) => 1,
         };
         while stuck.ways_done < ways {
-            if let Err(until) = self.send(&mut stuck, sockets, now) {
+            if let Err(until) = self.send(&mut stuck, sockets, links, now) {
                 self.stuck = Some(Stuck { until, ..stuck });
                 return false;
             }
@@ -177,14 +203,19 @@ impl Outgoing {
         &mut self,
         stuck: &mut Stuck,
         sockets: &mut [Socket],
+        links: &mut Links,
         now: Timestamp,
     ) -> Result<(), Until> {
         let Transmit { destination, kind, segment_len, .. } = stuck.transmit;
         let (way, to) = match destination {
-            Destination::Group => (self.ways.get(stuck.ways_done).copied(), To::Group),
+            Destination::Group => (self.targets.get(stuck.ways_done), To::Group),
             Destination::Unicast(address) => (self.way_to(address, sockets), To::Subscriber),
         };
         let Some(way) = way else { return Ok(()) };
+        if way.mode == Mode::Tcp {
+            self.send_framed(stuck.transmit, (way.destination, to), links);
+            return Ok(());
+        }
         let Some(socket) = sockets.get_mut(way.socket) else {
             return Ok(());
         };
@@ -214,14 +245,31 @@ impl Outgoing {
             }
             Sent::Failed(_, failure) => {
                 self.egress.lost(failure, (all - done) as u64);
+                // One host that cannot be reached is no reason to keep the others waiting.
+                if !(way.mode.is_shared() && to == To::Group) && failure != Failure::TooLong {
+                    return Ok(());
+                }
                 let (interface, why) = (socket.outlet().interface.clone(), socket.last_error());
                 self.on_failure(failure, &interface, why, now)
             }
         }
     }
 
+    /// Queues the burst for a connection, which never waits.
+    fn send_framed(&mut self, transmit: Transmit, (link, to): (SocketAddr, To), links: &mut Links) {
+        let bytes = &self.bytes;
+        let frames = self.framed.get_or_insert_with(|| framed(bytes, transmit.segment_len));
+        let (datagrams, len) = (transmit.datagrams as u64, frames.len() as u64);
+        self.egress.add((Mode::Tcp, to, transmit.kind), datagrams, len);
+        links.send(link, frames);
+    }
+
     /// The way to a subscriber: the socket that it speaks to, else one of its family.
     fn way_to(&self, address: SocketAddr, sockets: &[Socket]) -> Option<Way> {
+        if is_link(&address) {
+            let tcp = self.ways.iter().find(|way| way.mode == Mode::Tcp);
+            return tcp.map(|way| Way { destination: address, ..*way });
+        }
         let heard_by = self.heard_by.get(&address);
         let fits = |way: &&Way| match heard_by {
             Some(place) => way.socket == *place,
@@ -229,7 +277,8 @@ impl Outgoing {
                 .get(way.socket)
                 .is_some_and(|socket| socket.outlet().address.is_ipv4() == address.is_ipv4()),
         };
-        self.ways.iter().find(fits).map(|way| Way { destination: address, ..*way })
+        let mut by_udp = self.ways.iter().filter(|way| way.mode != Mode::Tcp);
+        by_udp.find(fits).map(|way| Way { destination: address, ..*way })
     }
 
     /// An error says that the burst is to be kept, and for how long.
@@ -278,6 +327,9 @@ impl Until {
         }
     }
 }
+
+/// Datagrams that a connection is given at once.
+const FRAMES_IN_ONE: usize = 44;
 
 /// What one stream may send before the others have their turn.
 const BURSTS_PER_TURN: usize = 4;

@@ -1,0 +1,151 @@
+//! Asking a publisher for its stream by unicast (docs/PROTOCOL.md, "By unicast").
+//!
+//! Who hears no group knows the publisher's address and nothing else: it registers there with a
+//! session of 0, proves its address to the session that answers, and is then sent all that goes to
+//! the group.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Receiver;
+use super::enrol::Enrolment;
+use crate::wire::{
+    Body, CookieChallenge, CookieReply, FLAG_BY_UNICAST, Header, Kind, Packet, Register,
+};
+use crate::{SessionId, StreamId, Timestamp};
+
+/// The publisher that is asked, if one is.
+#[derive(Debug, Default)]
+pub(super) struct Knock {
+    at: Option<SocketAddr>,
+    due: Timestamp,
+    interval: Duration,
+    control: VecDeque<(StreamId, SessionId, Body)>,
+}
+
+impl Knock {
+    /// Whether this is who is asked.
+    pub(super) fn is_at(&self, from: SocketAddr) -> bool {
+        self.at == Some(from)
+    }
+
+    /// Whether a publisher is asked.
+    pub(super) fn is_asking(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// Whether there is nothing to say.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.control.is_empty()
+    }
+
+    /// What the header of a packet of this kind says of the way that is wanted.
+    pub(super) fn flags(&self, kind: Kind) -> u8 {
+        let says = matches!(kind, Kind::Report | Kind::CookieReply);
+        if says && self.at.is_some() { FLAG_BY_UNICAST } else { 0 }
+    }
+
+    fn next(&mut self) -> Option<(SocketAddr, StreamId, SessionId, Body)> {
+        let at = self.at?;
+        let (stream, session, body) = self.control.pop_front()?;
+        Some((at, stream, session, body))
+    }
+}
+
+impl Receiver {
+    /// Asks for what goes to the group by unicast, of this publisher; `None`: no longer.
+    ///
+    /// What then comes from it with a number of the group's is to be handed in as
+    /// [`super::Via::Group`].
+    pub fn ask_by_unicast(&mut self, publisher: Option<SocketAddr>, now: Timestamp) {
+        self.knock =
+            Knock { at: publisher, due: now, interval: FIRST_RETRY, control: VecDeque::new() };
+        self.reporter.on_state();
+        // Who is sent a copy is known by name, whoever else is asked to register.
+        let is_outside = matches!(self.enrolment, Enrolment::Outside);
+        if is_outside && publisher.is_some() && self.session.is_some() {
+            self.enrolment = Enrolment::asking(now);
+        }
+    }
+
+    /// The session that is followed, if one is.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.session.as_ref().map(|session| session.id)
+    }
+
+    /// Where the session that is followed comes from.
+    #[must_use]
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.session.as_ref().map(|session| session.source)
+    }
+
+    /// Asks again, as long as nothing is heard.
+    pub(super) fn knock(&mut self, now: Timestamp) {
+        if self.knock_due().is_none_or(|due| due > now) {
+            return;
+        }
+        let knock = &mut self.knock;
+        knock.due = now.after(knock.interval);
+        knock.interval = (knock.interval * 2).min(LAST_RETRY);
+        let name = self.config.stream.as_ref();
+        let stream = name.map_or(StreamId(0), |name| StreamId::of_name(name.as_str()));
+        let register = Body::Register(Register {
+            subscriber: self.config.subscriber,
+            name: self.config.name.clone(),
+            nonce: 0,
+        });
+        knock.control.clear();
+        knock.control.push_back((stream, SessionId(0), register));
+    }
+
+    /// When to ask: at once while no session is known, later while one is heard.
+    pub(super) fn knock_due(&self) -> Option<Timestamp> {
+        if self.knock.at.is_none() || self.config.mute || self.enrolment.is_leaving() {
+            return None;
+        }
+        let heard = self.session.as_ref().map(|session| session.heard.after(UNHEARD));
+        Some(self.knock.due.max(heard.unwrap_or(Timestamp::ZERO)))
+    }
+
+    /// A challenge of a session that is not followed yet: whoever was asked may put one.
+    pub(super) fn on_knock_answered(
+        &mut self,
+        packet: &Packet,
+        challenge: CookieChallenge,
+        from: SocketAddr,
+    ) -> bool {
+        let header = &packet.header;
+        let is_followed = self.session.as_ref().is_some_and(|session| session.id == header.session);
+        let is_ours = challenge.subscriber == self.config.subscriber;
+        if is_followed || !is_ours || !self.knock.is_at(from) || self.enrolment.is_leaving() {
+            return false;
+        }
+        let reply = Body::CookieReply(CookieReply {
+            subscriber: challenge.subscriber,
+            cookie: challenge.cookie,
+            name: self.config.name.clone(),
+        });
+        self.knock.control.clear();
+        self.knock.control.push_back((header.stream, header.session, reply));
+        true
+    }
+
+    /// The next packet to who is asked.
+    pub(super) fn poll_knock(&mut self, now: Timestamp) -> Option<(SocketAddr, Packet)> {
+        let (at, stream, session, body) = self.knock.next()?;
+        let (kind, number) = (body.kind(), self.number);
+        self.number += 1;
+        let flags = self.knock.flags(kind);
+        let sent_at = now.to_wire();
+        let header = Header { kind, flags, key_epoch: 0, stream, session, number, sent_at };
+        Some((at, Packet { header, body }))
+    }
+}
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+/// A session speaks at least once a second: after this it may be another that is to be asked for.
+const UNHEARD: Duration = Duration::from_millis(1_500);
