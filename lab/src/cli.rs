@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use proto::config::{Ahead, Interleave};
 use proto::units::{ByteCount, Ratio, parse_duration};
 
+use crate::compare::{self, Compare, Way};
 use crate::demo::{self, Demo};
 use crate::sim::{self, Sim};
 
@@ -24,6 +25,8 @@ enum Command {
     /// One publisher, five subscribers and a bystander on a switch: who receives what, and what
     /// crossed the publisher's wire
     Demo(DemoFlags),
+    /// The same bytes by multicast, broadcast, unicast and TCP, on a switch: what each way costs
+    Compare(CompareFlags),
     /// Receivers that exist only in numbers: what a stream to so many of them, with so much loss,
     /// would cost
     Sim(SimFlags),
@@ -77,6 +80,34 @@ struct SimFlags {
 }
 
 #[derive(Debug, clap::Args)]
+struct CompareFlags {
+    /// To how many subscribers, one run for each number; 64 at most
+    #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2,4,8,16",
+        value_parser = clap::value_parser!(u32).range(1..=64))]
+    subscribers: Vec<u32>,
+    /// How much is sent each time
+    #[arg(long, value_name = "BYTES", default_value = "32MiB")]
+    bytes: ByteCount,
+    /// Loss that each subscriber injects into what it receives
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    loss: Ratio,
+    /// By which ways
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "WAY,…",
+        default_value = "multicast,broadcast,unicast,tcp"
+    )]
+    ways: Vec<Way>,
+    /// Print JSON on stdout instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Write compare.html, a page with the plots, and compare.csv into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
 struct DemoFlags {
     /// The file to send; without one, 64 MiB are made up
     file: Option<PathBuf>,
@@ -109,6 +140,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = Cli::parse_from(args);
     let outcome = match cli.command {
         Command::Demo(flags) => demo::main(&flags.into()),
+        Command::Compare(flags) => compare::main(&flags.into()),
         Command::Sim(flags) => flags.plan().and_then(|sim| sim::main(&sim, flags.json)),
     };
     match outcome {
@@ -138,6 +170,19 @@ impl SimFlags {
             mute: self.mute,
             seed: self.seed,
         })
+    }
+}
+
+impl From<CompareFlags> for Compare {
+    fn from(flags: CompareFlags) -> Self {
+        Self {
+            subscribers: flags.subscribers,
+            bytes: flags.bytes,
+            loss: flags.loss,
+            ways: flags.ways,
+            json: flags.json,
+            report: flags.report,
+        }
     }
 }
 

@@ -12,11 +12,11 @@
 //! | the table and the JSON | `demo/report.rs` |
 //! | what is sent | `demo/source.rs` |
 
-mod program;
+pub(crate) mod program;
 mod report;
 mod script;
-mod source;
-mod stage;
+pub(crate) mod source;
+pub(crate) mod stage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -29,8 +29,11 @@ mod scrape;
 mod stage;
 
 mod behaviour;
+mod compare;
 mod demo;
+mod equivalent;
 mod errors;
+mod fallback;
 mod flap;
 mod garbage;
 mod media;

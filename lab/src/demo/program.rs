@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -12,7 +13,7 @@ use super::stage::{Running, Stage};
 
 /// A publisher or a subscriber that runs on a host.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     name: String,
     running: Running,
     said: Arc<Mutex<Said>>,
@@ -25,6 +26,7 @@ struct Said {
     /// The newest line of each kind of event.
     progress: Option<Value>,
     joined: bool,
+    started: Option<Instant>,
     summary: Option<Value>,
     /// The last lines of its stderr.
     complaints: String,
@@ -32,7 +34,7 @@ struct Said {
 
 impl Program {
     /// Starts `lab ROLE …` on a host.
-    pub(super) fn start(
+    pub(crate) fn start(
         stage: &Stage,
         host: &str,
         role: &str,
@@ -62,17 +64,22 @@ impl Program {
     }
 
     /// Whether a subscriber has joined its group.
-    pub(super) fn has_joined(&self) -> bool {
+    pub(crate) fn has_joined(&self) -> bool {
         self.said().joined
     }
 
+    /// When the first byte of a publisher was on its way.
+    pub(crate) fn started_at(&self) -> Option<Instant> {
+        self.said().started
+    }
+
     /// A number of the newest progress line.
-    pub(super) fn progress(&self, field: &str) -> u64 {
+    pub(crate) fn progress(&self, field: &str) -> u64 {
         self.said().progress.as_ref().and_then(|line| line.get(field)?.as_u64()).unwrap_or(0)
     }
 
     /// Asks it to end, as a person would.
-    pub(super) fn terminate(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn terminate(&mut self) -> anyhow::Result<()> {
         let id = i32::try_from(self.running.child().id()).context("a process id")?;
         let process = nix::unistd::Pid::from_raw(id);
         nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM)
@@ -80,13 +87,13 @@ impl Program {
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         let ended = self.running.child().try_wait();
         ended.with_context(|| format!("cannot wait for {}", self.name))
     }
 
     /// Its summary; it must have ended.
-    pub(super) fn summary(mut self) -> anyhow::Result<Value> {
+    pub(crate) fn summary(mut self) -> anyhow::Result<Value> {
         for reader in std::mem::take(&mut self.readers) {
             drop(reader.join());
         }
@@ -98,7 +105,7 @@ impl Program {
     }
 
     /// What it complained of, for a message of our own.
-    pub(super) fn complaints(&self) -> String {
+    pub(crate) fn complaints(&self) -> String {
         format!("{}: {}", self.name, self.said().complaints.trim())
     }
 }
@@ -110,6 +117,7 @@ fn read_lines(stdout: impl Read, said: &Mutex<Said>) {
         match value.get("event").and_then(Value::as_str) {
             Some("progress") => said.progress = Some(value),
             Some("joined") => said.joined = true,
+            Some("started") => said.started = Some(Instant::now()),
             Some("summary") => said.summary = Some(value),
             _ => {}
         }

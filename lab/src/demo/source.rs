@@ -11,7 +11,7 @@ use super::Demo;
 
 /// A file with its length and hash, and the folder in which everything of the demo lies.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     path: PathBuf,
     len: u64,
     sha256: String,
@@ -23,7 +23,7 @@ pub(super) struct Source {
 struct Folder(PathBuf);
 
 impl Source {
-    pub(super) fn open(demo: &Demo) -> anyhow::Result<Self> {
+    pub(crate) fn open(demo: &Demo) -> anyhow::Result<Self> {
         let folder = Folder::make().context("cannot make a folder for the demo")?;
         let path = match &demo.file {
             Some(path) => path.clone(),
@@ -39,20 +39,30 @@ impl Source {
         Ok(Self { path, len, sha256, folder })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// A file of bytes that repeat nowhere.
+    pub(crate) fn made_up(len: u64) -> anyhow::Result<Self> {
+        let folder = Folder::make().context("cannot make a folder for what is sent")?;
+        let path = folder.0.join("source.bin");
+        make_up(&path, len).with_context(|| format!("cannot write {}", path.display()))?;
+        let (len, sha256) =
+            hash(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self { path, len, sha256, folder })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    pub(super) fn sha256(&self) -> &str {
+    pub(crate) fn sha256(&self) -> &str {
         &self.sha256
     }
 
     /// Where a subscriber writes.
-    pub(super) fn output(&self, name: &str) -> PathBuf {
+    pub(crate) fn output(&self, name: &str) -> PathBuf {
         self.folder.0.join(format!("{name}.out"))
     }
 }
@@ -90,7 +100,7 @@ fn make_up(path: &Path, len: u64) -> io::Result<()> {
 }
 
 /// Length and SHA-256 of a file.
-pub(super) fn hash(path: &Path) -> io::Result<(u64, String)> {
+pub(crate) fn hash(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let mut context = digest::Context::new(&digest::SHA256);
     let mut piece = vec![0; 1 << 20];

@@ -8,14 +8,14 @@ use crate::net::{self, Lab, LinkCounters};
 
 /// What was chosen before anything was built.
 #[derive(Debug)]
-pub(super) enum Choice {
+pub(crate) enum Choice {
     Switch,
     Loopback { why: String },
 }
 
 /// Where programs run.
 #[derive(Debug)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// Hosts on a switch.
     Switch(Lab),
     /// One host, and its loopback interface.
@@ -24,13 +24,13 @@ pub(super) enum Stage {
 
 /// A program that is ended with the demo.
 #[derive(Debug)]
-pub(super) enum Running {
+pub(crate) enum Running {
     OnHost(net::Child),
     Here(Child),
 }
 
 impl Stage {
-    pub(super) fn choose(loopback: bool) -> Choice {
+    pub(crate) fn choose(loopback: bool) -> Choice {
         if loopback {
             return Choice::Loopback { why: "it was asked for with --loopback".to_owned() };
         }
@@ -40,7 +40,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn build(choice: Choice, hosts: usize) -> anyhow::Result<Self> {
+    pub(crate) fn build(choice: Choice, hosts: usize) -> anyhow::Result<Self> {
         match choice {
             Choice::Loopback { why } => Ok(Self::Loopback { why }),
             Choice::Switch => {
@@ -51,8 +51,16 @@ impl Stage {
         }
     }
 
+    /// The switch and its hosts, if this is one.
+    pub(crate) fn lab(&self) -> Option<&Lab> {
+        match self {
+            Self::Switch(lab) => Some(lab),
+            Self::Loopback { .. } => None,
+        }
+    }
+
     /// What a person should know of where it is shown.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Switch(_) => "an IGMP-snooping switch and hosts in network namespaces; \
                 every packet crosses the wire alone"
@@ -65,14 +73,14 @@ impl Stage {
     }
 
     /// The interface that programs are told to use.
-    pub(super) fn interface(&self) -> &'static str {
+    pub(crate) fn interface(&self) -> &'static str {
         match self {
             Self::Switch(_) => "eth0",
             Self::Loopback { .. } => "lo",
         }
     }
 
-    pub(super) fn spawn(&self, host: &str, mut command: Command) -> anyhow::Result<Running> {
+    pub(crate) fn spawn(&self, host: &str, mut command: Command) -> anyhow::Result<Running> {
         match self {
             Self::Switch(lab) => Ok(Running::OnHost(lab.host(host)?.spawn(command)?)),
             Self::Loopback { .. } => {
@@ -83,7 +91,7 @@ impl Stage {
     }
 
     /// What crossed a host's interface, where it has one of its own.
-    pub(super) fn counters(&self, host: &str) -> anyhow::Result<Option<LinkCounters>> {
+    pub(crate) fn counters(&self, host: &str) -> anyhow::Result<Option<LinkCounters>> {
         match self {
             Self::Switch(lab) => Ok(Some(lab.host(host)?.counters()?)),
             Self::Loopback { .. } => Ok(None),
@@ -92,7 +100,7 @@ impl Stage {
 }
 
 impl Running {
-    pub(super) fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         match self {
             Self::OnHost(child) => child,
             Self::Here(child) => child,
