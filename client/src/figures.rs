@@ -12,6 +12,8 @@ pub(crate) struct Figures {
     counts: BTreeMap<(&'static str, Cow<'static, str>), u64>,
     /// How long payload took.
     pub(crate) delays: Delays,
+    /// How unevenly packets came.
+    pub(crate) jitter: Delays,
     /// The last join's time to the first datagram, in seconds.
     pub(crate) join_to_first: Option<f64>,
 }
@@ -23,6 +25,7 @@ impl Figures {
         let mut figures = Self {
             counts: BTreeMap::new(),
             delays: tally.delays.clone(),
+            jitter: tally.jitter.clone(),
             join_to_first: tally.join_to_first.map(|time| time.as_secs_f64()),
         };
         for (kind, count) in stats.received.iter() {
@@ -97,6 +100,7 @@ impl Figures {
             self.add(metric, label.clone(), *count);
         }
         self.delays.merge(&other.delays);
+        self.jitter.merge(&other.jitter);
         self.join_to_first = other.join_to_first.or(self.join_to_first);
     }
 

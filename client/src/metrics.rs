@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use host::interface::counters;
 use host::metrics::{Definition, Samples, Snapshot, counter, gauge, histogram};
 use host::registry::Registries;
 
@@ -32,6 +33,9 @@ fn fill(published: &Published, samples: &mut Samples) {
     for (stream, is_silent) in published.silent() {
         samples.count("publisher_silent", &[&stream], u64::from(is_silent));
     }
+    let interfaces: Vec<String> =
+        published.streams().into_iter().map(|stream| stream.interface).collect();
+    counters::add(interfaces.iter().map(String::as_str), samples);
     for (stream, figures) in published.figures() {
         for (metric, label, count) in figures.iter() {
             if label.is_empty() {
@@ -41,6 +45,8 @@ fn fill(published: &Published, samples: &mut Samples) {
             }
         }
         samples.observations("delivery_delay_seconds", &[&stream], &figures.delays.observations());
+        let jitter = figures.jitter.observations();
+        samples.observations("interarrival_jitter_seconds", &[&stream], &jitter);
         if let Some(seconds) = figures.join_to_first {
             samples.add("join_to_first_packet_seconds", &[&stream], seconds);
         }
@@ -50,6 +56,12 @@ fn fill(published: &Published, samples: &mut Samples) {
 const STREAM: &[&str] = &["stream"];
 
 const DEFINITIONS: &[Definition] = &[
+    counters::DEFINITIONS[0],
+    counters::DEFINITIONS[1],
+    counters::DEFINITIONS[2],
+    counters::DEFINITIONS[3],
+    counters::DEFINITIONS[4],
+    counters::DEFINITIONS[5],
     counter("joins_total", &[], "Groups joined, rejoins not counted."),
     counter("leaves_total", &[], "Groups left."),
     counter(
@@ -136,6 +148,11 @@ const DEFINITIONS: &[Definition] = &[
     counter("reports_sent_total", STREAM, "Reports sent."),
     counter("catch_ups_total", STREAM, "Times that what was missed was asked for by catch-up."),
     counter("feedback_send_errors_total", STREAM, "Feedback that the system would not send."),
+    histogram(
+        "interarrival_jitter_seconds",
+        STREAM,
+        "How much the time between two data packets differed from that between their sendings.",
+    ),
     histogram(
         "delivery_delay_seconds",
         STREAM,

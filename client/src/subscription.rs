@@ -238,7 +238,7 @@ impl Subscription {
     /// Takes a datagram, whichever way it came.
     fn take(&mut self, bytes: &mut [u8], via: Via, from: SocketAddr, now: Timestamp) {
         if via == Via::Group {
-            self.tally.on_group_datagram(self.joined_at, now);
+            self.tally.on_group_datagram(bytes, self.joined_at, now);
         }
         let (receiver, received_bytes) = (&mut self.receiver, &mut self.tally.received_bytes);
         let Some(impairment) = &mut self.impairment else {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proto::receiver::ReceiverStats;
-use proto::{SeqRange, Timestamp};
+use proto::wire::{Kind, decode_header};
+use proto::{SeqRange, Timestamp, WireTime};
 
 use crate::impair::Impaired;
 use crate::subscription::Switches;
@@ -18,6 +19,10 @@ pub(crate) struct Tally {
     pub(crate) received_bytes: u64,
     /// How long payload took to be handed out.
     pub(crate) delays: Delays,
+    /// How unevenly packets came.
+    pub(crate) jitter: Delays,
+    /// When the newest data packet came, and when it was sent.
+    last_data: Option<(Timestamp, WireTime)>,
     /// Buffers that the kernel dropped, of all sockets this subscription had.
     pub(crate) kernel_drops: u64,
     /// Datagrams for another group, which no kernel should hand over.
@@ -76,8 +81,19 @@ impl Tally {
     }
 
     /// A datagram of the group came.
-    pub(crate) fn on_group_datagram(&mut self, joined_at: Timestamp, now: Timestamp) {
+    pub(crate) fn on_group_datagram(
+        &mut self,
+        datagram: &[u8],
+        joined_at: Timestamp,
+        now: Timestamp,
+    ) {
         self.join_to_first.get_or_insert_with(|| now.since(joined_at));
+        let data = decode_header(datagram).ok().filter(|(header, _)| header.kind == Kind::Data);
+        let Some((header, _)) = data else { return };
+        if let Some((came, sent)) = self.last_data.replace((now, header.sent_at)) {
+            let apart = u64::from(header.sent_at.since(sent).unsigned_abs());
+            self.jitter.add(now.since(came).abs_diff(Duration::from_micros(apart)));
+        }
     }
 
     /// The group was joined again.

@@ -282,8 +282,12 @@ fn what_cannot_be_meant_is_wrong_usage() {
         (vec!["receive", "nonsense"], "nonsense"),
         (vec!["receive", "udp://10.0.0.1:5000"], "10.0.0.1"),
         (vec!["receive", "udp://232.1.2.3:5000"], "source"),
-        (vec!["receive", "tcp://10.0.0.1:5000"], "not supported in this version"),
-        (vec!["receive", "unicast://10.0.0.1:5000"], "not supported in this version"),
+        (vec!["receive", &first, "--fallback", "udp://239.1.2.4:5000"], "is no fallback"),
+        (vec!["receive", "tcp://10.0.0.1:5", "--fallback", "tcp://10.0.0.1:6"], "already"),
+        (
+            vec!["receive", &first, "--fallback", "tcp://10.0.0.1:5 tcp://10.0.0.1:6"],
+            "2 fallbacks for 1 endpoints",
+        ),
         (vec!["receive", &first, "-o", "a", "-o", "b"], "2 outputs for 1 endpoints"),
         (
             vec!["receive", &first, "--on-full", "block,drop-oldest"],

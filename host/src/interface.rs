@@ -3,6 +3,7 @@
 //! Multicast that leaves or is joined on the wrong interface fails silently, so nothing is
 //! guessed: where more than one could be meant, all are listed and none is taken.
 
+pub mod counters;
 mod mtu;
 #[cfg(test)]
 mod tests;

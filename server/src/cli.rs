@@ -47,7 +47,9 @@ pub struct Send {
     #[arg(env = "ONECAST_INPUT")]
     pub input: InputSpec,
 
-    /// Where to: udp://239.1.2.3:5000, udp://[ff15::7%eth0]:5000; may be given again
+    /// Where to: a group, udp://239.1.2.3:5000 or udp://[ff15::7%eth0]:5000; a broadcast address;
+    /// an address of this host's at which subscribers ask for a copy, unicast://HOST:PORT or
+    /// tcp://HOST:PORT. May be given again: all are ways of one stream
     #[arg(
         long,
         value_name = "ENDPOINT",

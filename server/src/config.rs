@@ -152,6 +152,13 @@ impl StreamConfig {
         })
     }
 
+    /// The interfaces that it leaves by, each once.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        let names = self.routes.iter().map(|route| route.outlet.interface.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Its id on the wire.
     #[must_use]
     pub fn id(&self) -> StreamId {

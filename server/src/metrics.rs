@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use host::interface::counters;
 use host::metrics::{Definition, Samples, Snapshot, counter, gauge};
 use host::registry::Registries;
 use proto::sender::{BreakerState, SenderStats};
 use proto::wire::Kind;
 
-use crate::snapshot::{LOSS_QUANTILES, Shared, StreamSnapshot};
+use crate::snapshot::{LOSS_QUANTILES, Mode, Shared, StreamSnapshot, To};
 
 /// Registries that show what `shared` holds.
 ///
@@ -17,9 +18,12 @@ use crate::snapshot::{LOSS_QUANTILES, Shared, StreamSnapshot};
 pub fn registries(shared: Shared) -> prometheus::Result<Registries> {
     let registries = Registries::new("publisher")?;
     let collector = Snapshot::new(DEFINITIONS, move |samples: &mut Samples| {
-        for stream in shared.streams() {
-            add(&stream, samples);
+        let streams = shared.streams();
+        for stream in &streams {
+            add(stream, samples);
         }
+        let interfaces = streams.iter().flat_map(|stream| stream.interfaces.iter());
+        counters::add(interfaces.map(String::as_str), samples);
     });
     registries.register(collector?)?;
     Ok(registries)
@@ -37,6 +41,9 @@ fn add(stream: &StreamSnapshot, samples: &mut Samples) {
     samples.count("subscribers_registered", &[name], stream.registered);
     for (of, loss) in LOSS_QUANTILES.iter().zip(stream.loss) {
         samples.add("subscriber_loss_ratio", &[name, &of.to_string()], loss);
+    }
+    for (mode, audience) in stream.audience_by_way() {
+        samples.count("audience_by_way", &[name, mode.name()], audience);
     }
     samples.add("grtt_seconds", &[name], stream.grtt.as_secs_f64());
     samples.count("window_packets", &[name], stream.window_packets);
@@ -57,6 +64,12 @@ fn add_sent(stream: &StreamSnapshot, samples: &mut Samples) {
             samples.count("packets_sent_total", &labels, count.datagrams);
             samples.count("bytes_sent_total", &labels, count.bytes);
         }
+    }
+    if stream.tcp.datagrams > 0 {
+        let framed = stream.egress.of(Mode::Tcp).bytes;
+        let labels = [name, Mode::Tcp.name(), To::Subscriber.name(), "tcp_headers"];
+        samples.count("bytes_sent_total", &labels, stream.tcp.bytes.saturating_sub(framed));
+        samples.count("tcp_segments_sent_total", &[name], stream.tcp.datagrams);
     }
     for (reason, count) in stream.egress.failed() {
         samples.count("send_errors_total", &[name, reason], count);
@@ -126,6 +139,12 @@ const REASON: &[&str] = &["stream", "reason"];
 
 /// Every metric of the publisher.
 const DEFINITIONS: &[Definition] = &[
+    counters::DEFINITIONS[0],
+    counters::DEFINITIONS[1],
+    counters::DEFINITIONS[2],
+    counters::DEFINITIONS[3],
+    counters::DEFINITIONS[4],
+    counters::DEFINITIONS[5],
     counter(
         "packets_sent_total",
         SENT,
@@ -134,7 +153,8 @@ const DEFINITIONS: &[Definition] = &[
     counter(
         "bytes_sent_total",
         SENT,
-        "Their bytes on the wire: Ethernet, IP and UDP headers included.",
+        "Their bytes on the wire: Ethernet, IP and UDP headers included. Of TCP the framed packets, and \
+         under kind tcp_headers what its segments add.",
     ),
     counter("send_errors_total", REASON, "Packets that could not be sent."),
     counter(
@@ -148,6 +168,16 @@ const DEFINITIONS: &[Definition] = &[
         "subscriber_loss_ratio",
         &["stream", "of"],
         "Share of packets that subscribers lose on the way: the share `of` them loses less.",
+    ),
+    gauge(
+        "audience_by_way",
+        &["stream", "mode"],
+        "Of those, how many are reached by each way; a group's are all that ask for no copy.",
+    ),
+    counter(
+        "tcp_segments_sent_total",
+        STREAM,
+        "Segments that its TCP connections sent, as the kernel counts them.",
     ),
     counter("joins_total", STREAM, "Subscribers that proved their address."),
     counter("leaves_total", STREAM, "Subscribers that left, fell silent or were let go."),

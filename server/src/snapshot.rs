@@ -38,6 +38,10 @@ pub struct StreamSnapshot {
     pub loss: [f64; LOSS_QUANTILES.len()],
     /// Of those, the ones that are sent a copy each: by UDP, and by TCP.
     pub members: (u64, u64),
+    /// The ways that it goes, each once.
+    pub modes: Vec<Mode>,
+    /// The interfaces that it leaves by.
+    pub interfaces: Arc<[String]>,
     /// Subscribers that the first byte waits for, if a number was given.
     pub wants: Option<u32>,
     /// Group round-trip time.
@@ -105,7 +109,7 @@ impl Count {
 }
 
 /// A way of sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// To a multicast group.
     Multicast,
@@ -173,6 +177,17 @@ impl Shared {
 }
 
 impl StreamSnapshot {
+    /// How many subscribers are reached by each of its ways.
+    pub fn audience_by_way(&self) -> impl Iterator<Item = (Mode, u64)> + '_ {
+        let (by_udp, by_tcp) = self.members;
+        let others = self.audience.saturating_sub(by_udp + by_tcp);
+        self.modes.iter().map(move |mode| match mode {
+            Mode::Unicast => (*mode, by_udp),
+            Mode::Tcp => (*mode, by_tcp),
+            Mode::Multicast | Mode::Broadcast => (*mode, others),
+        })
+    }
+
     /// All that it put on the wire: what its sockets took, and of TCP what the kernel counted.
     #[must_use]
     pub fn on_wire(&self) -> Count {

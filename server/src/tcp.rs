@@ -96,7 +96,7 @@ impl Carried {
             std::mem::take(&mut *self.carried.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async { while carried.join_next().await.is_some() {} };
         // Whoever took nothing for so long is not waited for.
-        drop(timeout(2 * LAST_WORDS, all).await);
+        drop(timeout(LAST_WORDS, all).await);
     }
 }
 
@@ -204,13 +204,13 @@ async fn write_queue(mut write: OwnedWriteHalf, mut queue: Queue) -> io::Result<
     while let Some(bytes) = queue.next().await {
         // Once nothing more will be queued, what is left has only so long.
         if queue.is_closed() {
-            timeout(LAST_WORDS, write.write_all(&bytes))
+            timeout(LINGER, write.write_all(&bytes))
                 .await
                 .map_err(|_| io::ErrorKind::TimedOut)??;
         } else {
             tokio::select! {
                 written = write.write_all(&bytes) => written?,
-                () = queue.closed_for(LAST_WORDS) => return Err(io::ErrorKind::TimedOut.into()),
+                () = queue.closed_for(LINGER) => return Err(io::ErrorKind::TimedOut.into()),
             }
         }
         queue.on_written(bytes.len());
@@ -286,8 +286,11 @@ const LONGEST_SAID: usize = 2_048;
 /// A subscriber reports several times a second while it is few, and every minute at the very least.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What the last words of a session may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What the last words of the program may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long who was let go has to read why.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Where descriptors have run out, others may be closed meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);

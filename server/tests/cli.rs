@@ -74,14 +74,20 @@ fn endpoints_that_cannot_be_meant_are_refused_with_the_reason() {
 }
 
 #[test]
-fn ways_that_are_not_built_are_refused_plainly() {
-    for endpoint in ["unicast://127.0.0.1:5000", "tcp://127.0.0.1:5000"] {
+fn a_publisher_listens_at_addresses_of_its_own() {
+    for endpoint in ["unicast://192.0.2.9:5000", "tcp://192.0.2.9:5000"] {
         let line = send_refused(2, &["--to", endpoint]);
-        assert!(
-            line.starts_with(&format!("{endpoint}: this version sends to multicast")),
-            "{line}"
-        );
+        let wanted = format!("{endpoint}: that is no address of this machine");
+        assert!(line.starts_with(&wanted), "{line}");
     }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", taken.local_addr().unwrap());
+    let line = send_refused(1, &["--to", &endpoint]);
+    assert!(line.starts_with(&format!("cannot listen for subscribers at {endpoint}")), "{line}");
 }
 
 #[test]

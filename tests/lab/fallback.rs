@@ -55,8 +55,7 @@ fn a_group_is_cut_off(fallback: &str) {
         assert!(same(&file, &stage.output(host)), "{host} has another file");
     }
     publisher.expect_code(0);
-    let switches =
-        [cut_off.number("switches_to_fallback"), cut_off.number("switches_to_group")];
+    let switches = [cut_off.number("switches_to_fallback"), cut_off.number("switches_to_group")];
     assert_eq!(switches, [1, 1]);
     let by_own_way: u64 = publisher.summary()["sent"]
         .as_array()

@@ -144,7 +144,9 @@ fn two_streams_of_one_publisher_do_not_mix_in_one_subscriber() {
     assert!(received.is_complete() && sent.is_complete(), "{received:?} {sent:?}");
     assert_eq!(one.read("out").as_ref(), Some(&one.source));
     assert_eq!(two.read("out").as_ref(), Some(&two.source));
-    assert!(received.totals().discarded.is_empty(), "{received:?}");
+    // Who joins between two announces hears of a session that it does not know yet.
+    let discarded = received.totals().discarded;
+    assert!(discarded.keys().all(|reason| reason == "foreign_session"), "{received:?}");
 }
 
 /// A pipe that an output can be told to write to, and its end to read from.

@@ -1,5 +1,10 @@
 //! Streams that go out by unicast, by TCP, and several ways at once.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use proto::Timestamp;
+
 use super::*;
 
 fn waits_for(subscribers: u32, flags: StreamFlags) -> StreamFlags {
@@ -93,4 +98,112 @@ fn a_group_that_is_not_heard_is_replaced_by_the_fallback() {
     assert!(sent.is_complete(), "{sent:?}");
     let totals = received.totals();
     assert_eq!((totals.switches_to_fallback, totals.switches_to_group), (1, 0));
+}
+
+/// A subscriber that says what it must to become known, and then reads nothing for a while.
+struct Sleeper {
+    receiver: proto::Receiver,
+    stream: TcpStream,
+    publisher: SocketAddr,
+    unread: Vec<u8>,
+    started: Instant,
+}
+
+impl Sleeper {
+    fn connect(publisher: &str) -> Self {
+        let publisher: SocketAddr = publisher.parse().unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        let stream = loop {
+            match TcpStream::connect(publisher) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < until, "{error}"),
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        let config = proto::ReceiverConfig {
+            subscriber: proto::SubscriberId(77),
+            name: "sleeper".parse().unwrap(),
+            stream: None,
+            start: proto::config::Start::Oldest,
+            delivery: None,
+            window: proto::ByteCount(1 << 20),
+            socket_buffer: proto::ByteCount(1 << 20),
+            mute: false,
+            max_tries: 5,
+            silent_after: Duration::from_secs(60),
+            seed: [7; 32],
+        };
+        let mut receiver = proto::Receiver::new(config, Timestamp::ZERO);
+        receiver.ask_by_unicast(Some(publisher), Timestamp::ZERO);
+        Self { receiver, stream, publisher, unread: Vec::new(), started: Instant::now() }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO.after(self.started.elapsed())
+    }
+
+    /// Says what there is to say.
+    fn speak(&mut self) {
+        let now = self.now();
+        self.receiver.handle_timeout(now);
+        let mut datagram = Vec::new();
+        while self.receiver.poll_transmit(now, &mut datagram).is_some() {
+            let len = u16::try_from(datagram.len()).unwrap();
+            self.stream.write_all(&len.to_be_bytes()).unwrap();
+            self.stream.write_all(&datagram).unwrap();
+        }
+    }
+
+    /// Reads once; gives back the whole frames, none at the end.
+    fn read(&mut self) -> Option<Vec<Vec<u8>>> {
+        let mut piece = vec![0; 1 << 16];
+        // A connection that the other side has closed with something unread may be reset.
+        let read = self.stream.read(&mut piece).unwrap_or(0);
+        self.unread.extend_from_slice(&piece[..read]);
+        let mut frames = Vec::new();
+        while let Some(len) = self.unread.first_chunk::<2>() {
+            let end = 2 + usize::from(u16::from_be_bytes(*len));
+            if self.unread.len() < end {
+                break;
+            }
+            frames.push(self.unread.drain(..end).skip(2).collect());
+        }
+        (read > 0).then_some(frames)
+    }
+
+    fn become_known(&mut self) {
+        while self.receiver.session().is_none() {
+            self.speak();
+            for mut frame in self.read().expect("an answer") {
+                let (via, now) = (proto::receiver::Via::Feedback, self.now());
+                self.receiver.handle_datagram(&mut frame, via, self.publisher, now);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_takes_nothing_is_let_go_and_stalls_nobody() {
+    // More than the kernel's buffers and the queue of a connection hold together.
+    let (desk, stop) = (Desk::new(48_000_000), Shutdown::new());
+    let endpoint = "tcp://127.0.0.1:5069";
+    let of = subscription(endpoint, text(&desk.path("out")), &defaults(None));
+    let received = subscribe(vec![of], &stop);
+    let flags = StreamFlags {
+        rate: Some("200M".parse().unwrap()),
+        finish_timeout: Some(Duration::from_secs(1)),
+        ..waits_for(2, stream(text(&desk.path("source")), endpoint))
+    };
+    let sent = publish(vec![flags], &stop);
+    let mut sleeper = Sleeper::connect("127.0.0.1:5069");
+    sleeper.become_known();
+    whole(&desk, &received.join().unwrap(), "out");
+    let mut last = Vec::new();
+    while let Some(frames) = sleeper.read() {
+        last = frames.last().cloned().unwrap_or(last);
+    }
+    let sent = sent.join().unwrap();
+    assert_eq!(sent.streams[0].unfinished, ["sleeper"], "{sent:?}");
+    let (header, _) = proto::wire::decode_header(&last).unwrap();
+    assert_eq!(header.kind, proto::wire::Kind::Evict, "told why, last of all");
 }

@@ -32,7 +32,12 @@ struct Running {
 
 impl Trial {
     /// Runs it; `hosts` of the stage are for subscribers, those after them for bystanders.
-    pub(super) fn run(self, stage: &Stage, source: &Source, hosts: usize) -> anyhow::Result<Figures> {
+    pub(super) fn run(
+        self,
+        stage: &Stage,
+        source: &Source,
+        hosts: usize,
+    ) -> anyhow::Result<Figures> {
         let endpoint = self.endpoint(stage)?;
         let watched: Vec<String> = (1..=BYSTANDERS).map(|i| format!("s{}", hosts + i)).collect();
         let subscribers = self.subscribe(stage, source, &endpoint)?;

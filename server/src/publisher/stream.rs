@@ -35,6 +35,7 @@ pub(crate) struct Stream {
     finish_timeout: Duration,
     /// When its last turn was.
     now: Timestamp,
+    interfaces: Arc<[String]>,
     wants: Option<u32>,
     has_given_up: bool,
     /// As of the last snapshot.
@@ -85,6 +86,7 @@ impl Stream {
             outgoing: Outgoing::new(config, ways),
             finish_timeout: config.finish_timeout,
             now,
+            interfaces: config.interfaces().into(),
             wants: config.wait_for.subscribers.filter(|wanted| *wanted > 0),
             has_given_up: false,
             fare: Fare::default(),
@@ -186,6 +188,8 @@ impl Stream {
             loss: LOSS_QUANTILES.map(|q| self.sender.loss_quantile(q)),
             tcp,
             members: (members.saturating_sub(by_tcp), by_tcp),
+            modes: self.outgoing.modes(),
+            interfaces: Arc::clone(&self.interfaces),
             wants: self.wants,
             grtt: self.sender.grtt(),
             window_packets: self.sender.window_len(),

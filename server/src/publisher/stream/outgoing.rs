@@ -125,6 +125,14 @@ impl Outgoing {
         }
     }
 
+    /// The ways that it goes, each once.
+    pub(super) fn modes(&self) -> Vec<Mode> {
+        let mut modes: Vec<Mode> = self.ways.iter().map(|way| way.mode).collect();
+        modes.sort_unstable();
+        modes.dedup();
+        modes
+    }
+
     /// Whether subscribers may ask for it by unicast there.
     pub(super) fn listens_at(&self, by: By) -> bool {
         let (mode, place) = match by {
