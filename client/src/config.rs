@@ -64,6 +64,8 @@ pub struct Defaults {
     pub receive_buffer: ByteCount,
     /// How long nothing is heard of a group before the fallback is asked.
     pub fallback_after: Duration,
+    /// Whether the publisher may try other ways of sending with this subscriber.
+    pub allow_compare: bool,
     /// What is done to the datagrams on purpose.
     pub impair: Option<ImpairSpec>,
     /// There is no return path: nothing is ever sent.
@@ -87,6 +89,8 @@ pub struct SubscriptionConfig {
     pub start: Start,
     /// What follows the end of a session.
     pub sessions: Sessions,
+    /// It is part of a comparison, and none of what was asked for.
+    pub is_trial: bool,
     /// The rest.
     pub defaults: Defaults,
 }
@@ -107,6 +111,7 @@ impl Defaults {
             on_full: None,
             start,
             sessions,
+            is_trial: false,
             defaults: self.clone(),
         }
     }
@@ -124,6 +129,7 @@ impl Default for Defaults {
             window: WINDOW,
             receive_buffer: RECEIVE_BUFFER,
             fallback_after: FALLBACK_AFTER,
+            allow_compare: false,
             impair: None,
             mute: false,
             silent_timeout: SILENT_TIMEOUT,

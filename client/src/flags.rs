@@ -80,6 +80,11 @@ struct StreamFlags {
     #[arg(long, value_name = "2s", env = "ONECAST_FALLBACK_AFTER", value_parser = parse_duration)]
     fallback_after: Option<Duration>,
 
+    /// Let the publisher try other ways of sending with this subscriber, `publisher compare`: what it
+    /// sends for that is counted and thrown away
+    #[arg(long, env = "ONECAST_ALLOW_COMPARE", value_parser = FalseyValueParser::new())]
+    allow_compare: bool,
+
     /// What is older than this is not waited for, whatever the publisher says
     #[arg(long, value_name = "200ms", env = "ONECAST_DEADLINE", value_parser = parse_duration)]
     deadline: Option<Duration>,
@@ -284,6 +289,7 @@ impl StreamFlags {
             window: self.window,
             receive_buffer: self.rcvbuf,
             fallback_after: self.fallback_after.unwrap_or(FALLBACK_AFTER),
+            allow_compare: self.allow_compare,
             impair: self.impair,
             mute: self.mute,
             silent_timeout: self.silent_timeout.unwrap_or(SILENT_TIMEOUT),

@@ -22,6 +22,7 @@ use host::shutdown::Shutdown;
 use proto::wire::ByeReason;
 use proto::{ByteCount, Timestamp};
 
+use crate::config::SubscriptionConfig;
 use crate::output::{OutputSpec, Sessions};
 use crate::progress::ProgressLine;
 use crate::record::{Record, Records};
@@ -60,6 +61,8 @@ pub(crate) struct Subscriber {
     /// The last one was told to leave: others may be joined.
     is_waiting: bool,
     streams: Vec<StreamSummary>,
+    /// Comparisons that a publisher asks for.
+    invited: Vec<SubscriptionConfig>,
     records: Records,
     progress: ProgressLine,
     published: Arc<Published>,
@@ -100,6 +103,7 @@ impl Subscriber {
             is_clamp_told: false,
             is_waiting: false,
             streams: Vec::new(),
+            invited: Vec::new(),
             publish_at: now,
             progress_at: now.after(PROGRESS_INTERVAL),
             is_news: true,
@@ -146,15 +150,30 @@ impl Subscriber {
         for id in due.union(&touched) {
             self.serve(*id, now);
         }
+        self.accept_invitations(now);
         self.reap(now);
         self.publish(now);
+    }
+
+    fn accept_invitations(&mut self, now: Timestamp) {
+        for invitation in std::mem::take(&mut self.invited) {
+            let endpoint = invitation.endpoint.clone();
+            let prepared = Prepared::new(invitation, self.poller.waker());
+            if let Err(error) = prepared.and_then(|prepared| self.join(prepared, now)) {
+                tracing::warn!(%endpoint, %error, "cannot take part in the comparison");
+            }
+        }
     }
 
     fn serve(&mut self, id: u32, now: Timestamp) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         self.is_news = true;
         let Some(feedback) = self.feedback.of(subscription) else { return };
-        match subscription.turn(now, feedback, &self.records) {
+        let ended = subscription.turn(now, feedback, &self.records);
+        if let Some(invitation) = subscription.take_invitation() {
+            self.invited.push(invitation);
+        }
+        match ended {
             None => self.deadlines.set(id, subscription.deadline()),
             Some(ended) => self.leave(id, ended, now),
         }
@@ -224,14 +243,17 @@ impl Subscriber {
 
     fn retire(&mut self, subscription: Subscription, ended: Ended) {
         self.published.retire(&subscription.snapshot());
-        self.streams.push(subscription.into_summary(ended));
+        // What was tried is none of what was asked for.
+        if !subscription.config().is_trial {
+            self.streams.push(subscription.into_summary(ended));
+        }
         self.is_news = true;
     }
 
     fn is_done(&self, now: Timestamp) -> bool {
         let is_late = self.give_up_at.is_some_and(|at| at <= now);
         let is_empty = self.closing.is_empty() || is_late;
-        self.subscriptions.is_empty() && is_empty && !self.is_waiting
+        self.subscriptions.values().all(|it| it.config().is_trial) && is_empty && !self.is_waiting
     }
 
     fn publish(&mut self, now: Timestamp) {
@@ -272,7 +294,8 @@ impl Subscriber {
     }
 
     fn finish(mut self) -> Summary {
-        for (subscription, _) in std::mem::take(&mut self.closing) {
+        let closing = std::mem::take(&mut self.closing).into_iter();
+        for (subscription, _) in closing.filter(|(it, _)| !it.config().is_trial) {
             let why = "its reader did not take what was left in time".to_owned();
             self.streams.push(subscription.abandon(Ended::Failed(why)));
         }

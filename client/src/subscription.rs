@@ -2,17 +2,20 @@
 
 mod account;
 mod deliver;
+mod invitation;
 mod link;
 mod narrate;
 mod switch;
 mod ways;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use host::interface::{Family, Interface, InterfaceError, InvalidInterface, choose};
 use host::poller::Waker;
+use proto::endpoint::Endpoint;
 use proto::receiver::{Delivered, SessionInfo, Via};
 use proto::wire::ByeReason;
 use proto::{ByteCount, Receiver, ReceiverConfig, SessionId, SubscriberId, Timestamp};
@@ -46,6 +49,9 @@ pub(crate) struct Subscription {
     drops_before: u64,
     /// The way changed, and nobody was told yet.
     has_switched: bool,
+    /// Where the publisher wants to compare ways of sending, and the sessions that said so.
+    invitation: Option<Endpoint>,
+    accepted: BTreeSet<SessionId>,
     /// Drops of the socket that feedback is sent from, while a stream comes there.
     direct_drops: u64,
     receiver: Receiver,
@@ -129,7 +135,8 @@ impl Prepared {
 
     /// Whether it is for the same group as `subscription`.
     pub(crate) fn is_for(&self, subscription: &Subscription) -> bool {
-        self.config.endpoint == subscription.config.endpoint
+        let (this, other) = (&self.config, &subscription.config);
+        this.endpoint == other.endpoint && this.is_trial == other.is_trial
     }
 
     /// The group, as a person writes it.
@@ -168,6 +175,8 @@ impl Subscription {
             ways,
             waker,
             drops_before: 0,
+            invitation: None,
+            accepted: BTreeSet::new(),
             direct_drops: 0,
             has_switched: false,
             output,

@@ -25,6 +25,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod comparison;
 pub mod config;
 pub mod cookie;
 pub mod counts;

@@ -11,6 +11,7 @@ use host::logging;
 use host::shutdown::{Shutdown, follow_signals};
 use proto::wire::Name;
 
+use crate::compare::{self, Compare};
 use crate::config::file::ConfigFile;
 use crate::config::{Config, ConfigError};
 use crate::flags::input::InputSpec;
@@ -38,6 +39,9 @@ pub enum Command {
     Run(Box<Run>),
     /// Show what a running publisher does
     Top(Top),
+    /// Send the same bytes by several ways to those who listen now and allow it, and say what each
+    /// cost
+    Compare(Box<Compare>),
 }
 
 /// Sends one stream.
@@ -98,6 +102,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Send(send) => send.into_config(),
         Command::Run(run) => run.into_config(),
         Command::Top(top) => return top::main(&top),
+        Command::Compare(compare) => return self::compare(&compare),
     };
     let (config, program) = match configured {
         Ok(configured) => configured,
@@ -109,6 +114,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     logging::init(program.verbosity(), program.json);
     match run(config) {
         Ok(code) => code,
+        Err(error) => {
+            eprintln!("publisher: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(compare: &Compare) -> ExitCode {
+    logging::init(-1, false);
+    let shutdown = Shutdown::new();
+    let compared = follow_signals(&shutdown)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| compare::main(compare, &shutdown));
+    match compared {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(INCOMPLETE),
         Err(error) => {
             eprintln!("publisher: {error:#}");
             ExitCode::FAILURE

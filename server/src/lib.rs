@@ -8,6 +8,7 @@
 //! | you look for | open |
 //! |---|---|
 //! | commands, exit codes | [`cli`] |
+//! | ways of sending compared with those who listen | [`compare`] |
 //! | each flag, its environment variable and its place in the config file | [`flags`] |
 //! | addresses resolved, interfaces found, what is refused | [`config`] |
 //! | files, stdin, an encoder's datagrams | [`input`] |
@@ -20,6 +21,7 @@
 //! | what people and scripts are told | [`report`], `talker.rs` |
 
 pub mod cli;
+pub mod compare;
 pub mod config;
 mod control;
 pub mod flags;

@@ -84,7 +84,7 @@ fn a_publisher_listens_at_addresses_of_its_own() {
 
 #[test]
 fn a_port_that_is_taken_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("tcp://{}", taken.local_addr().unwrap());
     let line = send_refused(1, &["--to", &endpoint]);
     assert!(line.starts_with(&format!("cannot listen for subscribers at {endpoint}")), "{line}");

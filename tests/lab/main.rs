@@ -36,6 +36,7 @@ mod errors;
 mod fallback;
 mod flap;
 mod garbage;
+mod invited;
 mod media;
 mod membership;
 mod overhead;

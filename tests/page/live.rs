@@ -212,14 +212,12 @@ impl Broadcast {
             impair: Some(format!("loss={}%,seed={number}", 1 + number % 3).parse().unwrap()),
             ..Defaults::default()
         };
-        let Endpoint::Multicast(group) = self.endpoint().parse().unwrap() else {
-            panic!("a group")
-        };
+        let endpoint: Endpoint = self.endpoint().parse().unwrap();
         let output: OutputSpec =
             format!("udp://{}", self.player.local_addr().unwrap()).parse().unwrap();
         let serves = format!("127.0.0.1:{}", self.ports.subscriber).parse().unwrap();
         let config = client::Config {
-            subscriptions: vec![defaults.subscription(group, output)],
+            subscriptions: vec![defaults.subscription(endpoint, output)],
             defaults,
             run_for: None,
             control: None,

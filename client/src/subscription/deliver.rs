@@ -114,6 +114,9 @@ impl Subscription {
         if self.is_over && self.sessions_written > 0 {
             return Some(self.flaw.take().map_or(Ended::Complete, Ended::Flawed));
         }
+        if self.is_idle_trial(now) {
+            return Some(Ended::Silent);
+        }
         let timeout = self.config.defaults.silent_timeout;
         let is_silent = self.silent_since.is_some_and(|since| since.after(timeout) <= now);
         (is_silent && self.config.sessions == Sessions::Once).then_some(Ended::Silent)

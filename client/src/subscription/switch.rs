@@ -13,6 +13,7 @@ use crate::tcp;
 impl Subscription {
     /// Takes a datagram of the group.
     pub(crate) fn take_heard(&mut self, bytes: &mut [u8], from: SocketAddr, now: Timestamp) {
+        self.look_for_invitation(bytes, from);
         let (is_back, from) = self.ways.on_group(bytes, from, &self.receiver, now);
         if is_back {
             self.ways.go_back(&mut self.receiver, now);

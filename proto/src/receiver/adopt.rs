@@ -7,6 +7,7 @@ use super::lots::Plight;
 use super::report::Reporter;
 use super::session::Session;
 use super::{Delivered, Event, Receiver, Via};
+use crate::comparison;
 use crate::wire::{Announce, Discard, Header};
 use crate::{Seq, Timestamp};
 
@@ -20,6 +21,9 @@ impl Receiver {
         now: Timestamp,
     ) -> Result<(), Discard> {
         if self.config.stream.as_ref().is_some_and(|wanted| *wanted != announce.name) {
+            return Err(Discard::ForeignStream);
+        }
+        if self.config.stream.is_none() && comparison::is_reserved(&announce.name) {
             return Err(Discard::ForeignStream);
         }
         if let Some(session) = &mut self.session {

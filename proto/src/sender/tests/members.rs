@@ -19,9 +19,12 @@ fn knock(bench: &mut Bench, who: u8, stream: StreamId) {
 }
 
 fn cookie(bench: &Bench) -> Option<u128> {
-    bench.sent.iter().rev().find_map(|sent| match &sent.packet.body {
-        Body::CookieChallenge(challenge) => Some(challenge.cookie),
-        _ => None,
+    bench.sent.iter().rev().find_map(|sent| {
+        if let Body::CookieChallenge(challenge) = &sent.packet.body {
+            Some(challenge.cookie)
+        } else {
+            None
+        }
     })
 }
 
