@@ -174,7 +174,7 @@ impl Sleeper {
     fn become_known(&mut self) {
         while self.receiver.session().is_none() {
             self.speak();
-            for mut frame in self.read().expect("an answer") {
+            for mut frame in self.read().unwrap() {
                 let (via, now) = (proto::receiver::Via::Feedback, self.now());
                 self.receiver.handle_datagram(&mut frame, via, self.publisher, now);
             }
