@@ -189,6 +189,8 @@ pub(crate) enum UsageError {
     TooManyFallbacks { fallbacks: usize, endpoints: usize },
     #[error("{0} is asked for by unicast already: a fallback is for groups and broadcast")]
     NothingToFallBackFrom(String),
+    #[error("--mute: {0} has to be asked for, and nothing is ever sent")]
+    MuteAsks(String),
     #[error("two endpoints would write to {0}: give each an -o of its own")]
     SharedOutput(String),
     #[error("{0} is named twice")]
@@ -234,6 +236,11 @@ impl Receive {
             if subscription.fallback.is_some() && endpoint::heard(&subscription.endpoint).is_none()
             {
                 return Err(UsageError::NothingToFallBackFrom(subscription.endpoint.to_string()));
+            }
+            let asks = subscription.fallback.as_ref().or(Some(&subscription.endpoint));
+            let asked = asks.filter(|endpoint| endpoint::heard(endpoint).is_none());
+            if let Some(asked) = asked.filter(|_| subscription.defaults.mute) {
+                return Err(UsageError::MuteAsks(asked.to_string()));
             }
             subscriptions.push(subscription);
         }

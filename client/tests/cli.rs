@@ -283,6 +283,7 @@ fn what_cannot_be_meant_is_wrong_usage() {
         (vec!["receive", "udp://10.0.0.1:5000"], "10.0.0.1"),
         (vec!["receive", "udp://232.1.2.3:5000"], "source"),
         (vec!["receive", &first, "--fallback", "udp://239.1.2.4:5000"], "is no fallback"),
+        (vec!["receive", "tcp://10.0.0.1:5", "--mute"], "has to be asked for"),
         (vec!["receive", "tcp://10.0.0.1:5", "--fallback", "tcp://10.0.0.1:6"], "already"),
         (
             vec!["receive", &first, "--fallback", "tcp://10.0.0.1:5 tcp://10.0.0.1:6"],
