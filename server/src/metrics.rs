@@ -113,7 +113,11 @@ fn add_flow(stream: &StreamSnapshot, samples: &mut Samples) {
         samples.count("subscribers_evicted_total", &[name, reason], count);
     }
     // 0: the stream goes as fast as its audience takes it.
-    samples.add("pace_bits_per_second", &[name], stream.pace.map_or(0.0, |rate| rate.0 as f64));
+    samples.add(
+        "pace_bytes_per_second",
+        &[name],
+        stream.pace.map_or(0.0, |rate| rate.0 as f64 / 8.0),
+    );
     samples.add("breaker_state", &[name], stream.breaker.index() as f64);
     for (state, count) in BreakerState::ALL.into_iter().zip(stats.breaker_steps) {
         samples.count("breaker_steps_total", &[name, state.name()], count);
@@ -188,7 +192,7 @@ const DEFINITIONS: &[Definition] = &[
     ),
     counter("subscribers_evicted_total", REASON, "Subscribers that were let go."),
     gauge(
-        "pace_bits_per_second",
+        "pace_bytes_per_second",
         STREAM,
         "The rate that the pacer keeps; 0: as fast as the audience takes it.",
     ),

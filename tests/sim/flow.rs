@@ -13,12 +13,15 @@ use crate::{finish, packets, plan, rough, run_for};
 fn told(world: &World) -> Vec<&'static str> {
     let events = world.sender_events().iter();
     events
-        .filter_map(|event| match event {
-            Event::SubscriberSlow { .. } => Some("slow"),
-            Event::SubscriberEvicted { reason: EvictReason::Slow, .. } => Some("let go"),
-            Event::SubscriberEvicted { .. } => Some("let go, silent"),
-            Event::SubscriberBack { .. } => Some("back"),
-            _ => None,
+        .filter_map(|event| {
+            if matches!(event, Event::SubscriberSlow { .. }) {
+                Some("slow")
+            } else if let Event::SubscriberEvicted { reason, .. } = event {
+                let slow = *reason == EvictReason::Slow;
+                Some(if slow { "let go" } else { "let go, silent" })
+            } else {
+                matches!(event, Event::SubscriberBack { .. }).then_some("back")
+            }
         })
         .collect()
 }
@@ -53,7 +56,8 @@ fn who_takes_nothing_is_warned_let_go_and_comes_back_as_a_late_joiner() {
     assert!(late.receiver().stats().evictions >= 1 && late.receiver().stats().catch_ups >= 1);
     let gaps: u64 = late.gaps().iter().map(|gap| gap.range.len()).sum();
     assert_eq!(late.ending().map(|end| end.lost_packets), Some(gaps));
-    assert_eq!((late.delivered() + packets(1) * gaps as usize) / packets(1), 60_000);
+    let gaps = usize::try_from(gaps).unwrap();
+    assert_eq!((late.delivered() + packets(gaps)) / packets(1), 60_000);
 }
 
 #[test]

@@ -94,7 +94,20 @@ impl Crowd {
                 self.on_sizes(heartbeat.grtt_us, heartbeat.group_size, heartbeat.poll, now);
             }
             Body::End(_) => self.close(now),
-            _ => {}
+            // What is for one subscriber, or from one.
+            Body::Nak(_)
+            | Body::Refused(_)
+            | Body::Report(_)
+            | Body::Register(_)
+            | Body::CookieChallenge(_)
+            | Body::CookieReply(_)
+            | Body::CatchUpRequest(_)
+            | Body::CatchUpAccept(_)
+            | Body::Evict(_)
+            | Body::Bye(_)
+            | Body::Manifest(_)
+            | Body::KeyRequest(_)
+            | Body::KeyUpdate(_) => {}
         }
         self.blocks.retain(|_, block| block.members() > 0);
     }
