@@ -78,17 +78,6 @@ impl GroupSize {
     }
 }
 
-/// The longest back-off in group round trips: RFC 5401's K is 4 for groups that hear each other, 6
-/// for those that do not. Nobody hears another here, but the publisher's confirmation comes half a
-/// round trip later; above some tens of thousands the longer wait is worth it.
-#[must_use]
-pub fn backoff_factor(audience: GroupSize) -> f64 {
-    if audience.audience() > LARGE { 6.0 } else { 4.0 }
-}
-
-/// Above this the longer back-off holds.
-const LARGE: f64 = 20_000.0;
-
 /// An audience of at most this many asks at once.
 pub const AT_ONCE: u64 = 8;
 

@@ -19,12 +19,14 @@
 //! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
 //! | who of the audience speaks | [`poll`] |
+//! | how long to wait before asking | [`backoff`] |
 //!
 //! `docs/PROTOCOL.md` gives every packet field by field, with the rules and test vectors.
 // Not `forbid`: `fec/simd.rs` expects it, the one place in this crate.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod backoff;
 pub mod comparison;
 pub mod config;
 pub mod cookie;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | loss, reorder, duplicates; the same seed gives the same run | `loss.rs` |
 //! | what repair by count costs, beside theory | `repair.rs` |
+//! | how many ask for one loss, beside theory | `backoff.rs` |
 //! | loss in bursts | `burst.rs` |
 //! | who joins late | `late_join.rs` |
 //! | a publisher that dies and comes back | `restart.rs` |
@@ -15,6 +16,7 @@
 //! | many seeds, and those that failed once | `seeds.rs` |
 //! | what must hold after every step | `invariants.rs` |
 
+mod backoff;
 mod burst;
 mod faults;
 mod flow;

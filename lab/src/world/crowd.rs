@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proto::grtt::{GroupSize, backoff_factor};
+use proto::backoff::{self, BackOff};
+use proto::grtt::GroupSize;
 use proto::poll::Poll;
 use proto::wire::{
     Body, Coded, Header, Kind, List, Losses, Nak, Need, Packet, Range, Report, ReportState,
@@ -159,7 +160,7 @@ impl Crowd {
     }
 
     fn back_off(&self) -> BackOff {
-        let longest = self.grtt.mul_f64(backoff_factor(self.group_size));
+        let longest = self.grtt.mul_f64(backoff::factor(self.group_size));
         BackOff { audience: self.group_size.audience(), longest }
     }
 
@@ -222,25 +223,6 @@ impl Crowd {
             echo: self.header.map(|header| header.sent_at).unwrap_or_default(),
             hold_us: 0,
         })
-    }
-}
-
-/// The distribution that a receiver draws its wait from (docs/PROTOCOL.md, "Asking").
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BackOff {
-    audience: f64,
-    longest: Duration,
-}
-
-impl BackOff {
-    /// The wait of which a share `u` of all draws is shorter.
-    pub(super) fn wait(self, u: f64) -> Duration {
-        let longest = self.longest.as_secs_f64();
-        let lambda = self.audience.ln() + 1.0;
-        let spread = lambda / longest;
-        let x = u * spread + spread / (lambda.exp() - 1.0);
-        let wait = longest / lambda * (x * (lambda.exp() - 1.0) * (longest / lambda)).ln();
-        Duration::from_secs_f64(wait.clamp(0.0, longest))
     }
 }
 

@@ -1,8 +1,7 @@
 //! How many of a crowd lack how much of one block, and who of them asks next.
 
 use proto::Timestamp;
-
-use super::crowd::BackOff;
+use proto::backoff::BackOff;
 
 /// Those of a crowd that lack something of a block.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use super::event::{Gap, GapCause};
 use super::gaps::Missing;
 use super::session::Session;
 use super::{Event, Receiver};
+use crate::backoff::{self, BackOff};
 use crate::grtt::AT_ONCE;
 use crate::wire::{Body, List, Nak, Ncf, Range, Refused, RefusedReason};
 use crate::{Delivery, Seq, SeqRange, Timestamp};
@@ -59,12 +60,7 @@ impl Receiver {
     pub(super) fn draw_backoff(&mut self, longest: Duration) -> Duration {
         let Some(session) = &self.session else { return Duration::ZERO };
         let audience = session.group_size.audience();
-        let longest = longest.as_secs_f64();
-        let lambda = audience.ln() + 1.0;
-        let spread = lambda / longest;
-        let x = self.rng.f64() * spread + spread / (lambda.exp() - 1.0);
-        let wait = longest / lambda * (x * (lambda.exp() - 1.0) * (longest / lambda)).ln();
-        Duration::from_secs_f64(wait.clamp(0.0, longest))
+        BackOff { audience, longest }.wait(self.rng.f64())
     }
 
     /// Asks for all gaps that are due, in as few NAKs as they fit in.
@@ -246,7 +242,7 @@ impl Receiver {
 impl Session {
     /// A few round trips; before a deadline no longer than leaves time for an answer.
     fn longest_backoff(&self) -> Duration {
-        let longest = self.grtt.mul_f64(crate::grtt::backoff_factor(self.group_size));
+        let longest = self.grtt.mul_f64(backoff::factor(self.group_size));
         let Delivery::Timely(deadline) = self.delivery else { return longest };
         longest.min((deadline.saturating_sub(self.grtt * 2) / 2).max(self.grtt / 2))
     }
