@@ -10,10 +10,7 @@
 //! | payload into packets | `sender/packetizer.rs` |
 //! | what can still be repaired | `sender/window.rs` |
 //! | who goes next, and how a burst is written | `sender/transmit.rs` |
-//! | when the next burst may leave | `sender/pacer.rs`, `sender/pace.rs` |
-//! | what loss does to the rate | `sender/cap.rs`, `sender/breaker.rs` |
-//! | what repair may take of it, and who asks | `sender/budget.rs`, `sender/askers.rs` |
-//! | who holds the stream back | `sender/slow.rs` |
+//! | how fast, and for whom: pace, budget, slow ones, breaker | `sender/flow.rs`, `sender/flow/` |
 //! | what subscribers say | `sender/feedback.rs` |
 //! | NAKs in, repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count, `sender/few.rs` by unicast |
 //! | parity ahead of loss | `sender/ahead.rs` |
@@ -27,26 +24,20 @@
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
 mod ahead;
-mod askers;
 mod audience;
-mod breaker;
-mod budget;
-mod cap;
 mod catch_up;
 mod census;
 mod event;
 mod feedback;
 mod few;
+mod flow;
 mod heartbeat;
 mod interleave;
 mod members;
-mod pace;
-mod pacer;
 mod packetizer;
 mod parity;
 mod phase;
 mod repair;
-mod slow;
 mod statement;
 mod stats;
 #[cfg(test)]
@@ -60,8 +51,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use audience::{Audience, Subscriber};
-pub use breaker::BreakerState;
 pub use event::{Event, Outcome, Unfinished};
+pub use flow::BreakerState;
 pub use members::Members;
 pub use stats::SenderStats;
 pub use transmit::{Destination, Transmit};
@@ -72,21 +63,16 @@ use crate::wire::{
     self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN, MAX_MESSAGE_LEN, StreamMode,
 };
 use crate::{Bitrate, Delivery, SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
-use breaker::Breaker;
-use budget::Budget;
-use cap::Cap;
 use catch_up::CatchUp;
 use census::Census;
 use few::Few;
+use flow::{Breaker, Budget, Cap, Pacer, Progress, Surge};
 use heartbeat::Heartbeat;
 use interleave::Interleaving;
-use pace::Surge;
-use pacer::Pacer;
 use packetizer::Packetizer;
 use parity::Parity;
 use phase::Phase;
 use repair::Repair;
-use slow::Progress;
 use window::Window;
 
 /// What a sender waits for.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::catch_up::CatchUp;
 use super::event::{Outcome, Unfinished};
-use super::slow::Standing;
+use super::flow::Standing;
 use crate::wire::{ByeReason, EvictReason, Name, Report, ReportState};
 use crate::{Seq, SubscriberId, Timestamp};
 

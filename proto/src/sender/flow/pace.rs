@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Sender, UNHEARD_RATE};
+use crate::sender::{Sender, UNHEARD_RATE};
 use crate::wire::Losses;
 use crate::{Bitrate, Timestamp};
 
 impl Sender {
     /// Looks at loss: whether the ceiling of an automatic rate moves, or the breaker.
-    pub(super) fn watch_loss(&mut self, now: Timestamp) {
+    pub(in crate::sender) fn watch_loss(&mut self, now: Timestamp) {
         let interval = self.census.report_interval();
         if self.config.rate.is_none() && self.cap.is_due(interval.min(LONGEST), now) {
             let loss = self.loss_quantile(WORST);
@@ -19,7 +19,7 @@ impl Sender {
     }
 
     /// Sets what bounds the next burst.
-    pub(super) fn keep_pace(&mut self, now: Timestamp) {
+    pub(in crate::sender) fn keep_pace(&mut self, now: Timestamp) {
         self.pacer.set_rate(self.pace());
         let together = self.audience.together();
         let under_way = together.highest.map_or(0, |highest| self.window.lead().since(highest));
@@ -46,7 +46,7 @@ impl Sender {
     }
 
     /// A subscriber that the stream waits for reports its losses: `before` is what it had.
-    pub(super) fn on_losses(&mut self, before: Losses, losses: Losses, now: Timestamp) {
+    pub(in crate::sender) fn on_losses(&mut self, before: Losses, losses: Losses, now: Timestamp) {
         if self.config.rate.is_none() && losses.kernel > before.kernel {
             self.cap.on_kernel_drops(now);
         }
@@ -56,7 +56,7 @@ impl Sender {
 /// Repairs to the group are not covered by anybody's credit: of an automatic stream no more
 /// leave at once than the slack of the smallest socket takes.
 #[derive(Debug, Default)]
-pub(super) struct Surge {
+pub(in crate::sender) struct Surge {
     /// When the present surge began, and when it is over at the latest.
     since: Timestamp,
     until: Timestamp,
@@ -67,16 +67,16 @@ pub(super) struct Surge {
 
 impl Surge {
     /// So many repairs leave.
-    pub(super) fn on_sent(&mut self, packets: u64) {
+    pub(in crate::sender) fn on_sent(&mut self, packets: u64) {
         self.left += packets;
     }
 
-    pub(super) fn admits(&self, now: Timestamp) -> bool {
+    pub(in crate::sender) fn admits(&self, now: Timestamp) -> bool {
         self.most == 0 || self.left < self.most || self.until <= now
     }
 
     /// When more may leave.
-    pub(super) fn due(&self) -> Timestamp {
+    pub(in crate::sender) fn due(&self) -> Timestamp {
         if self.most == 0 || self.left < self.most { Timestamp::ZERO } else { self.until }
     }
 
@@ -100,7 +100,7 @@ impl Surge {
 }
 
 /// One subscriber in ten may lose more: it is not the measure of the rate.
-pub(super) const WORST: f64 = 0.9;
+pub(in crate::sender) const WORST: f64 = 0.9;
 
 /// Reports of a large audience are rare; its loss is looked at all the same.
 const LONGEST: Duration = Duration::from_secs(1);

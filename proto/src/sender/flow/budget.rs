@@ -10,14 +10,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::askers::Askers;
-use super::{Destination, Sender};
+use crate::sender::{Destination, Sender};
 use crate::units::Ratio;
 use crate::wire::{Body, Discard, List, Nak, Range, Refused, RefusedReason};
 use crate::{Bitrate, SeqRange, Timestamp};
 
 /// The budget and those who draw on it.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::sender) struct Budget {
     /// Bytes of repair that a byte of live data earns.
     earns: f64,
     share: f64,
@@ -25,11 +25,11 @@ pub(super) struct Budget {
     tokens: f64,
     /// What repair is given in 50 ms: the measure of how much may be saved up and wait.
     quantum: u64,
-    pub(super) askers: Askers,
+    pub(in crate::sender) askers: Askers,
 }
 
 impl Budget {
-    pub(super) fn new(share: Ratio, rate: Bitrate, full_len: u64) -> Self {
+    pub(in crate::sender) fn new(share: Ratio, rate: Bitrate, full_len: u64) -> Self {
         let share = share.value();
         let earns = if share < 1.0 { share / (1.0 - share) } else { f64::INFINITY };
         let mut budget = Self { earns, share, tokens: 0.0, quantum: 0, askers: Askers::default() };
@@ -38,19 +38,19 @@ impl Budget {
         budget
     }
 
-    pub(super) fn set_rate(&mut self, rate: Bitrate, full_len: u64) {
+    pub(in crate::sender) fn set_rate(&mut self, rate: Bitrate, full_len: u64) {
         let given = rate.bytes_in(MEASURE) as f64 * self.share;
         self.quantum = whole(given).clamp(full_len * LEAST, MOST);
     }
 
     /// Live data left.
-    pub(super) fn on_live(&mut self, wire_bytes: u64) {
+    pub(in crate::sender) fn on_live(&mut self, wire_bytes: u64) {
         let earned = self.earns * wire_bytes as f64;
         self.tokens = (self.tokens + earned).min(self.quantum as f64);
     }
 
     /// Repair left; `waits` says whether live data waited for it.
-    pub(super) fn on_repair(&mut self, wire_bytes: u64, waits: bool, now: Timestamp) {
+    pub(in crate::sender) fn on_repair(&mut self, wire_bytes: u64, waits: bool, now: Timestamp) {
         if waits {
             self.tokens -= wire_bytes as f64;
         }
@@ -58,7 +58,7 @@ impl Budget {
     }
 
     /// Whether repair may go before live data.
-    pub(super) fn admits(&self) -> bool {
+    pub(in crate::sender) fn admits(&self) -> bool {
         self.tokens > 0.0
     }
 
@@ -86,7 +86,7 @@ fn whole(bytes: f64) -> u64 {
 
 impl Sender {
     /// Packets that `host` may ask for now.
-    pub(super) fn packets_for(&mut self, host: IpAddr, now: Timestamp) -> u64 {
+    pub(in crate::sender) fn packets_for(&mut self, host: IpAddr, now: Timestamp) -> u64 {
         if self.is_without_repair() {
             return 0;
         }
@@ -100,12 +100,12 @@ impl Sender {
     }
 
     /// Packets that were asked for and wait to be sent.
-    pub(super) fn pending_repairs(&self) -> u64 {
+    pub(in crate::sender) fn pending_repairs(&self) -> u64 {
         self.repair.len() as u64 + self.parity.pending() + self.few.pending()
     }
 
     /// More is asked for than there is room for: who is known is told, once in a round trip.
-    pub(super) fn refuse_over_budget(
+    pub(in crate::sender) fn refuse_over_budget(
         &mut self,
         nak: &Nak,
         over: Vec<SeqRange>,
@@ -130,12 +130,12 @@ impl Sender {
     }
 
     /// Whether repairs go before live data.
-    pub(super) fn has_repairs_turn(&self) -> bool {
+    pub(in crate::sender) fn has_repairs_turn(&self) -> bool {
         self.budget.admits() || !self.may_send_data()
     }
 
     /// So many packets leave because somebody asked.
-    pub(super) fn on_mended(&mut self, packets: usize, now: Timestamp) {
+    pub(in crate::sender) fn on_mended(&mut self, packets: usize, now: Timestamp) {
         let packets = packets as u64;
         let waits = self.may_send_data();
         self.budget.on_repair(packets * self.full_wire_len(), waits, now);

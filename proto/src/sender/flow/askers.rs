@@ -23,13 +23,13 @@ struct Asker {
 
 /// The hosts that asked last; bounded, the one that has been idle for longest makes room.
 #[derive(Debug, Default)]
-pub(super) struct Askers {
+pub(in crate::sender) struct Askers {
     hosts: BTreeMap<IpAddr, Asker>,
 }
 
 impl Askers {
     /// A NAK comes; says whether the host sends so many that this one is not looked at.
-    pub(super) fn floods(&mut self, host: IpAddr, now: Timestamp) -> bool {
+    pub(in crate::sender) fn floods(&mut self, host: IpAddr, now: Timestamp) -> bool {
         self.make_room_for(host);
         let asker = self.hosts.entry(host).or_insert(Asker {
             naks: NAK_BURST,
@@ -48,24 +48,24 @@ impl Askers {
     }
 
     /// Hosts that asked a moment ago, at least one and at most [`MOST_SHARES`].
-    pub(super) fn active(&self, now: Timestamp) -> u64 {
+    pub(in crate::sender) fn active(&self, now: Timestamp) -> u64 {
         let active = self.hosts.values().filter(|asker| now.since(asker.asked) < ACTIVE);
         (active.take(MOST_SHARES).count() as u64).max(1)
     }
 
     /// Bytes that this host asked for and that still wait.
-    pub(super) fn debt(&self, host: IpAddr) -> u64 {
+    pub(in crate::sender) fn debt(&self, host: IpAddr) -> u64 {
         self.hosts.get(&host).map_or(0, |asker| asker.debt)
     }
 
-    pub(super) fn charge(&mut self, host: IpAddr, bytes: u64) {
+    pub(in crate::sender) fn charge(&mut self, host: IpAddr, bytes: u64) {
         if let Some(asker) = self.hosts.get_mut(&host) {
             asker.debt = asker.debt.saturating_add(bytes);
         }
     }
 
     /// So many bytes of repair left: everyone has less to wait for.
-    pub(super) fn relieve(&mut self, bytes: u64, now: Timestamp) {
+    pub(in crate::sender) fn relieve(&mut self, bytes: u64, now: Timestamp) {
         let share = bytes / self.active(now);
         for asker in self.hosts.values_mut() {
             asker.debt = asker.debt.saturating_sub(share);
@@ -73,14 +73,19 @@ impl Askers {
     }
 
     /// Nothing waits any more.
-    pub(super) fn forgive(&mut self) {
+    pub(in crate::sender) fn forgive(&mut self) {
         for asker in self.hosts.values_mut() {
             asker.debt = 0;
         }
     }
 
     /// Whether a host is to be told that the budget is spent; if so it is taken as told.
-    pub(super) fn tells_refusal(&mut self, host: IpAddr, again: Duration, now: Timestamp) -> bool {
+    pub(in crate::sender) fn tells_refusal(
+        &mut self,
+        host: IpAddr,
+        again: Duration,
+        now: Timestamp,
+    ) -> bool {
         let Some(asker) = self.hosts.get_mut(&host) else { return false };
         let tells = now.since(asker.refused) >= again;
         if tells {

@@ -11,7 +11,7 @@ use crate::{Bitrate, Timestamp};
 
 /// The ceiling, and what was achieved below it.
 #[derive(Debug)]
-pub(super) struct Cap {
+pub(in crate::sender) struct Cap {
     ceiling: Option<u64>,
     /// When the present interval began.
     since: Timestamp,
@@ -28,7 +28,7 @@ pub(super) struct Cap {
 }
 
 impl Cap {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(in crate::sender) fn new(now: Timestamp) -> Self {
         Self {
             ceiling: None,
             since: now,
@@ -41,26 +41,26 @@ impl Cap {
     }
 
     /// The ceiling, if there is one.
-    pub(super) fn get(&self) -> Option<Bitrate> {
+    pub(in crate::sender) fn get(&self) -> Option<Bitrate> {
         self.ceiling.map(Bitrate)
     }
 
     /// What was achieved of late.
-    pub(super) fn achieved(&self) -> Bitrate {
+    pub(in crate::sender) fn achieved(&self) -> Bitrate {
         Bitrate(self.achieved)
     }
 
-    pub(super) fn on_sent(&mut self, wire_bytes: u64) {
+    pub(in crate::sender) fn on_sent(&mut self, wire_bytes: u64) {
         self.sent += wire_bytes;
     }
 
     /// Whether the interval is over.
-    pub(super) fn is_due(&self, interval: Duration, now: Timestamp) -> bool {
+    pub(in crate::sender) fn is_due(&self, interval: Duration, now: Timestamp) -> bool {
         now.since(self.since) >= interval.max(SHORTEST)
     }
 
     /// A subscriber's kernel had no room: at once, but once in an interval.
-    pub(super) fn on_kernel_drops(&mut self, now: Timestamp) {
+    pub(in crate::sender) fn on_kernel_drops(&mut self, now: Timestamp) {
         if self.sent == 0 {
             return;
         }
@@ -71,7 +71,7 @@ impl Cap {
     }
 
     /// The interval is over; `loss` is what one subscriber in ten loses more than.
-    pub(super) fn on_interval(&mut self, loss: f64, now: Timestamp) {
+    pub(in crate::sender) fn on_interval(&mut self, loss: f64, now: Timestamp) {
         if !self.measure(now) {
             return;
         }

@@ -6,32 +6,32 @@ use crate::{Bitrate, Timestamp};
 
 /// Spaces bursts so that the stream keeps its rate and no burst takes long on the wire.
 #[derive(Debug)]
-pub(super) struct Pacer {
+pub(in crate::sender) struct Pacer {
     rate: Option<Bitrate>,
     burst: Duration,
     next: Timestamp,
 }
 
 impl Pacer {
-    pub(super) fn new(rate: Option<Bitrate>, burst: Duration) -> Self {
+    pub(in crate::sender) fn new(rate: Option<Bitrate>, burst: Duration) -> Self {
         Self { rate, burst, next: Timestamp::ZERO }
     }
 
-    pub(super) fn set_rate(&mut self, rate: Option<Bitrate>) {
+    pub(in crate::sender) fn set_rate(&mut self, rate: Option<Bitrate>) {
         self.rate = rate;
     }
 
-    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+    pub(in crate::sender) fn is_ready(&self, now: Timestamp) -> bool {
         self.rate.is_none() || self.next <= now
     }
 
     /// When the next burst may leave.
-    pub(super) fn ready_at(&self) -> Timestamp {
+    pub(in crate::sender) fn ready_at(&self) -> Timestamp {
         if self.rate.is_none() { Timestamp::ZERO } else { self.next }
     }
 
     /// Datagrams of `wire_len` bytes that a burst may hold, at least one.
-    pub(super) fn burst_datagrams(&self, wire_len: usize, max: usize) -> usize {
+    pub(in crate::sender) fn burst_datagrams(&self, wire_len: usize, max: usize) -> usize {
         let Some(rate) = self.rate else { return max };
         let bytes = usize::try_from(rate.bytes_in(self.burst)).unwrap_or(usize::MAX);
         bytes.checked_div(wire_len).unwrap_or(1).clamp(1, max.max(1))
@@ -39,7 +39,7 @@ impl Pacer {
 
     /// `wire_bytes` left at `now`. Who woke late catches up on two bursts, not on more: what a
     /// schedule owes must not leave as one flood.
-    pub(super) fn on_sent(&mut self, wire_bytes: usize, now: Timestamp) {
+    pub(in crate::sender) fn on_sent(&mut self, wire_bytes: usize, now: Timestamp) {
         let Some(rate) = self.rate else { return };
         let earliest = now.before(self.burst * 2);
         let from = self.next.max(earliest);

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::pace::WORST;
-use super::{Event, Sender};
 use crate::config::{Delivery, Flow};
+use crate::sender::{Event, Sender};
 use crate::{Bitrate, Timestamp};
 
 /// What the circuit breaker does.
@@ -64,7 +64,7 @@ impl BreakerState {
 
 /// Watches the loss, interval by interval.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(in crate::sender) struct Breaker {
     threshold: Option<f64>,
     /// Whether a lower rate is of any use: a live input with a deadline comes as fast as it comes.
     lowers: bool,
@@ -81,7 +81,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(flow: &Flow, delivery: Delivery, now: Timestamp) -> Self {
+    pub(in crate::sender) fn new(flow: &Flow, delivery: Delivery, now: Timestamp) -> Self {
         Self {
             threshold: flow.breaker.map(|ratio| ratio.value()),
             lowers: delivery == Delivery::Reliable,
@@ -94,21 +94,21 @@ impl Breaker {
         }
     }
 
-    pub(super) fn state(&self) -> BreakerState {
+    pub(in crate::sender) fn state(&self) -> BreakerState {
         self.state
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(in crate::sender) fn is_stopped(&self) -> bool {
         self.state == BreakerState::Stopped
     }
 
     /// While stopped: when it is tried again.
-    pub(super) fn due(&self) -> Option<Timestamp> {
+    pub(in crate::sender) fn due(&self) -> Option<Timestamp> {
         self.is_stopped().then_some(self.retry)
     }
 
     /// The rate that is left of `rate`.
-    pub(super) fn limit(&self, rate: Bitrate) -> Bitrate {
+    pub(in crate::sender) fn limit(&self, rate: Bitrate) -> Bitrate {
         if !self.lowers {
             return rate;
         }
@@ -116,7 +116,7 @@ impl Breaker {
     }
 
     /// What is left of an automatic rate; `None`: all of it.
-    pub(super) fn ceiling(&self) -> Option<Bitrate> {
+    pub(in crate::sender) fn ceiling(&self) -> Option<Bitrate> {
         (self.state > BreakerState::Closed && self.lowers).then(|| self.limit(self.achieved))
     }
 
@@ -177,7 +177,7 @@ impl Breaker {
 
 impl Sender {
     /// Opens and closes the breaker where the time has come.
-    pub(super) fn watch_breaker(&mut self, now: Timestamp) {
+    pub(in crate::sender) fn watch_breaker(&mut self, now: Timestamp) {
         if self.breaker.retry(now) {
             // What was lost half a minute ago says nothing of now.
             self.audience.forget_loss();
@@ -212,7 +212,7 @@ impl Sender {
     }
 
     /// Whether the breaker keeps repairs back. Once the live stream is over, they are all there is.
-    pub(super) fn is_without_repair(&self) -> bool {
+    pub(in crate::sender) fn is_without_repair(&self) -> bool {
         self.breaker.state() >= BreakerState::NoRepair && !self.phase.is_ending()
     }
 }

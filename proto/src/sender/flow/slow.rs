@@ -8,16 +8,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::audience::Subscriber;
-use super::{Destination, Event, Sender};
 use crate::config::SlowPolicy;
 use crate::grtt::FREQUENT_UP_TO;
+use crate::sender::audience::Subscriber;
+use crate::sender::{Destination, Event, Sender};
 use crate::wire::{Body, Discard, Evict, EvictReason, Report, ReportState};
 use crate::{Seq, SubscriberId, Timestamp};
 
 /// How a subscriber stands with the stream.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(in crate::sender) struct Standing {
     /// For how long, by and large, it has held the others back.
     held: Duration,
     /// For how long it has had no room, whether that held anybody back or not.
@@ -31,30 +31,30 @@ pub(super) struct Standing {
     /// It came back, and has not shown yet that it has room for what is sent now.
     is_on_probation: bool,
     /// The largest credit it ever gave, in packets: what its socket holds.
-    pub(super) room: u64,
+    pub(in crate::sender) room: u64,
 }
 
 impl Standing {
-    pub(super) fn is_let_go(&self) -> bool {
+    pub(in crate::sender) fn is_let_go(&self) -> bool {
         self.let_go.is_some()
     }
 
-    pub(super) fn reason(&self) -> Option<EvictReason> {
+    pub(in crate::sender) fn reason(&self) -> Option<EvictReason> {
         self.let_go.map(|(reason, _)| reason)
     }
 
     /// Whether the live stream may wait for it.
-    pub(super) fn is_waited_for(&self) -> bool {
+    pub(in crate::sender) fn is_waited_for(&self) -> bool {
         self.let_go.is_none() && !self.is_on_probation
     }
 
     /// Whether it was let go so long ago that it is not to be expected back.
-    pub(super) fn is_given_up(&self, after: Duration, now: Timestamp) -> bool {
+    pub(in crate::sender) fn is_given_up(&self, after: Duration, now: Timestamp) -> bool {
         self.let_go.is_some_and(|(_, at)| now.since(at) >= after)
     }
 
     /// It is there again; says whether it had been let go.
-    pub(super) fn come_back(&mut self) -> bool {
+    pub(in crate::sender) fn come_back(&mut self) -> bool {
         let was_let_go = self.let_go.take().is_some();
         if was_let_go {
             *self = Self { is_on_probation: true, room: self.room, ..Self::default() };
@@ -63,7 +63,7 @@ impl Standing {
     }
 
     /// Takes the credit that a report gives.
-    pub(super) fn on_report(&mut self, report: &Report, lead: Seq) {
+    pub(in crate::sender) fn on_report(&mut self, report: &Report, lead: Seq) {
         self.room = self.room.max(report.limit.since(report.highest));
         if report.state == ReportState::Live && report.limit > lead.plus(LEAST_ROOM) {
             self.is_on_probation = false;
@@ -88,7 +88,7 @@ fn weighed(before: Duration, holds: bool, since: Duration, floor: f64) -> Durati
 
 /// How far the stream gets.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(in crate::sender) struct Progress {
     since: Timestamp,
     from: Seq,
     /// Packets in the last whole measure of time.
@@ -115,17 +115,17 @@ enum Finding {
 
 impl Sender {
     /// When to look at the audience again while somebody is waited for.
-    pub(super) fn look_due(&self) -> Option<Timestamp> {
+    pub(in crate::sender) fn look_due(&self) -> Option<Timestamp> {
         self.is_held_back().then(|| self.next_look())
     }
 
     /// The audience is not looked at sooner.
-    pub(super) fn next_look(&self) -> Timestamp {
+    pub(in crate::sender) fn next_look(&self) -> Timestamp {
         self.looked.after(SAMPLE)
     }
 
     /// Looks at the audience, now and then: at its loss, and at those who hold it back.
-    pub(super) fn look_at_audience(&mut self, now: Timestamp) {
+    pub(in crate::sender) fn look_at_audience(&mut self, now: Timestamp) {
         let since = now.since(self.looked);
         if since >= SAMPLE {
             self.looked = now;
@@ -198,7 +198,12 @@ impl Sender {
     }
 
     /// The stream goes on without this one; it is told, and may come back.
-    pub(super) fn let_go(&mut self, id: SubscriberId, reason: EvictReason, now: Timestamp) {
+    pub(in crate::sender) fn let_go(
+        &mut self,
+        id: SubscriberId,
+        reason: EvictReason,
+        now: Timestamp,
+    ) {
         let Some(row) = self.audience.row_mut(id) else { return };
         row.standing.let_go = Some((reason, now));
         row.standing.told = now;
@@ -228,7 +233,7 @@ impl Sender {
 
     /// One that was let go still speaks as if it had not: it has not heard of it. What it says
     /// counts for nothing until it registers anew.
-    pub(super) fn refuse_let_go(
+    pub(in crate::sender) fn refuse_let_go(
         &mut self,
         id: SubscriberId,
         from: SocketAddr,
@@ -251,7 +256,7 @@ impl Sender {
     }
 
     /// It proved its address anew: it is there again.
-    pub(super) fn welcome_back(&mut self, id: SubscriberId) {
+    pub(in crate::sender) fn welcome_back(&mut self, id: SubscriberId) {
         let Some(row) = self.audience.row_mut(id) else { return };
         if row.standing.come_back() {
             row.silent = false;
