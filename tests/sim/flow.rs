@@ -159,3 +159,24 @@ fn what_few_lose_is_mended_by_unicast_where_that_is_wanted() {
     let (group, unicast) = run(3);
     assert!(unicast > 50 && group < unicast / 4, "{group} to the group, {unicast} to one");
 }
+
+#[test]
+fn who_stops_does_not_delay_the_others_at_a_fixed_rate() {
+    let p99 = |stops: bool| {
+        let mut world = World::new(plan(4, Link::lossy(0.01)));
+        world.publish(packets(100_000)); // 12 s at 100 Mbit/s
+        begin(&mut world);
+        run_for(&mut world, Duration::from_secs(2));
+        world.set_cut(2, stops);
+        run_for(&mut world, Duration::from_secs(5));
+        world.set_cut(2, false);
+        finish(&mut world);
+        let others = world.listeners().iter().enumerate().filter(|(number, _)| *number != 2);
+        let mut delays: Vec<_> = others.flat_map(|(_, other)| other.delays()).copied().collect();
+        assert_eq!(delays.len(), 3 * 100_000);
+        delays.sort_unstable();
+        delays[delays.len() * 99 / 100].as_secs_f64()
+    };
+    let (alone, beside) = (p99(false), p99(true));
+    assert!((beside / alone - 1.0).abs() < 0.05, "99 of 100 within {beside} s, {alone} s without");
+}
