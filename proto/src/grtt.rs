@@ -7,10 +7,13 @@ use crate::Timestamp;
 /// The group round-trip time: the largest round trip of any subscriber, smoothed downwards.
 ///
 /// After RFC 5401 and RFC 5740: it rises at once to a larger sample and sinks by no
-/// more than a tenth for each round of feedback.
+/// more than a tenth for each round of feedback. The guess that it starts with is given up after the
+/// first round.
 #[derive(Clone, Debug)]
 pub struct Grtt {
     value: Duration,
+    /// Nobody was heard yet: the first round of samples takes the guess's place, larger or smaller.
+    is_guess: bool,
     round_max: Duration,
     round_ends: Timestamp,
 }
@@ -19,7 +22,12 @@ impl Grtt {
     /// Starts with a guess.
     #[must_use]
     pub fn new(guess: Duration, now: Timestamp) -> Self {
-        Self { value: guess, round_max: Duration::ZERO, round_ends: now.after(ROUND) }
+        Self {
+            value: guess,
+            is_guess: true,
+            round_max: Duration::ZERO,
+            round_ends: now.after(ROUND),
+        }
     }
 
     /// What it is now.
@@ -32,9 +40,14 @@ impl Grtt {
     pub fn on_sample(&mut self, sample: Duration, now: Timestamp) {
         let sample = sample.clamp(FLOOR, CEILING);
         self.value = self.value.max(sample);
+        if self.is_guess && self.round_max.is_zero() {
+            self.round_ends = now.after(FIRST_ROUND);
+        }
         self.round_max = self.round_max.max(sample);
         if now >= self.round_ends {
-            self.value = self.round_max.max(self.value.mul_f32(SINK)).max(FLOOR);
+            let least = if self.is_guess { FLOOR } else { self.value.mul_f32(SINK) };
+            self.is_guess = false;
+            self.value = self.round_max.max(least).max(FLOOR);
             self.round_max = Duration::ZERO;
             self.round_ends = now.after(ROUND);
         }
@@ -43,6 +56,8 @@ impl Grtt {
 
 /// One round of feedback.
 const ROUND: Duration = Duration::from_millis(200);
+/// In which those who are there report for the first time.
+const FIRST_ROUND: Duration = Duration::from_millis(50);
 /// Below this the wake-up of a thread is all that is measured.
 const FLOOR: Duration = Duration::from_micros(200);
 /// As NORM's; ten seconds are longer than any window here lasts.
@@ -94,6 +109,15 @@ mod tests {
             let told = GroupSize::of(audience).audience();
             assert!((told / audience as f64 - 1.0).abs() < 0.125, "{audience} became {told}");
         }
+    }
+
+    #[test]
+    fn the_guess_is_given_up_once_somebody_was_heard() {
+        let mut grtt = Grtt::new(Duration::from_millis(10), Timestamp::ZERO);
+        grtt.on_sample(Duration::from_millis(1), Timestamp::from_millis(300));
+        assert_eq!(grtt.get(), Duration::from_millis(10), "others may be farther");
+        grtt.on_sample(Duration::from_millis(2), Timestamp::from_millis(350));
+        assert_eq!(grtt.get(), Duration::from_millis(2));
     }
 
     #[test]

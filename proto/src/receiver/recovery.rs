@@ -172,10 +172,11 @@ impl Receiver {
     }
 
     /// What of `ranges` is named beside the counts. In a large audience two losses of a block are
-    /// answered with parity, whichever they are: one name of it says that it is still wanted.
+    /// answered with parity, whichever they are: one name of it says that it is still wanted. On a
+    /// timely stream some of them may be, and others not: all are named.
     pub(super) fn named_beside(&self, needs: &[Need], ranges: &[SeqRange]) -> Vec<SeqRange> {
         let Some(session) = &self.session else { return Vec::new() };
-        if session.group_size.audience() <= AT_ONCE as f64 + 0.5 {
+        if session.group_size.audience() <= AT_ONCE as f64 + 0.5 || !session.is_reliable() {
             return ranges.to_vec();
         }
         let counted = needs.iter().filter(|need| need.count > 1).filter_map(|need| {

@@ -315,7 +315,7 @@ impl Sender {
         let alone = self.audience_size() <= 1;
         let merge = if alone { Duration::ZERO } else { self.grtt.get().max(SHORTEST_MERGE) / 2 };
         let due = now.after(merge);
-        let many = self.audience_size() > AT_ONCE;
+        let many = self.audience_size() > MANY;
         let mut promised = Vec::new();
         for &need in needs {
             let Need { block, count } = need;
@@ -466,6 +466,9 @@ fn speaker(body: &Body) -> Option<SubscriberId> {
 
 /// Subscribers of one segment ask within this of each other.
 const SHORTEST_MERGE: Duration = Duration::from_millis(2);
+
+/// Below this the few who lack more than the first to ask may do so.
+const MANY: u64 = 64;
 
 /// Packets that one NAK may ask for: four times what fits in a socket's buffer by default.
 const MAX_ASKED: u64 = 4_096;

@@ -208,15 +208,14 @@ impl Parity {
         Some(Answer::Parity)
     }
 
-    /// Takes what a block was asked for: a quantile is followed by small steps, up where it was
-    /// passed and down where it was not.
+    /// Takes what a block was asked for at first: a quantile is followed by small steps, up where it
+    /// was passed and down where it was not. What is asked for later was lost again.
     fn learn(&mut self, block: Seq, owed: &Owed) {
-        let is_first = self.given.get(&block).is_none_or(|given| given.next_place == 0);
-        if owed.count > owed.expected {
-            self.usual += QUANTILE;
-        } else if is_first {
-            self.usual = (self.usual - (1.0 - QUANTILE)).max(0.0);
+        if self.given.get(&block).is_some_and(|given| given.next_place > 0) {
+            return;
         }
+        let step = if owed.count > owed.expected { QUANTILE } else { QUANTILE - 1.0 };
+        self.usual = (self.usual + step).max(0.0);
     }
 
     /// Makes the next `count` symbols of a block that were never sent; when all were, the first
