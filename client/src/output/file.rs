@@ -51,7 +51,7 @@ impl Part {
         Ok(Self { path: path.to_owned(), sessions, past: 0, state: State::Fresh(file) })
     }
 
-    /// The name of this session's file: `NAME`, then `NAME.2`, `NAME.3`…
+    /// The name of the file of the session that is followed: `NAME`, then `NAME.2`, `NAME.3`…
     fn name(&self) -> PathBuf {
         match self.past {
             0 => self.path.clone(),

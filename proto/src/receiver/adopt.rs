@@ -76,7 +76,7 @@ impl Receiver {
 }
 
 impl Session {
-    /// What an announce of this session says anew.
+    /// What an announce of the session that is followed says anew.
     fn refresh(&mut self, announce: &Announce) {
         self.feedback = announce.feedback.unwrap_or(self.source);
         self.hear_size(announce.grtt_us, announce.group_size);

@@ -60,7 +60,7 @@ pub(super) struct Session {
     pub(super) numbers: Numbers,
     pub(super) end: Option<End>,
     pub(super) end_handed_out: bool,
-    /// Packets of this session that were given up, or were sent before it was adopted.
+    /// Packets of it that were given up, or were sent before it was adopted.
     pub(super) given_up: u64,
     /// Packets that were sent before it was adopted and were not wanted.
     pub(super) skipped: u64,
@@ -226,7 +226,7 @@ impl Numbers {
         (self.highest - first + 1).saturating_sub(self.received)
     }
 
-    /// Runs of datagrams that did not come, of this session after those `before` it.
+    /// Runs of datagrams that did not come, after those of the sessions `before` it.
     pub(super) fn bursts(&self, before: [u32; 5]) -> [u32; 5] {
         self.bursts.after(before)
     }

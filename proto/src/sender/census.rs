@@ -53,6 +53,11 @@ impl Throughput {
         self.bits_per_second += (recent - self.bits_per_second) / 4.0;
         (self.bytes, self.at) = (bytes, now);
     }
+
+    /// An idle stream may be spoken about as if it were a slow one.
+    fn spare(&self) -> f64 {
+        self.bits_per_second.max(LEAST_RATE)
+    }
 }
 
 impl Census {
@@ -81,9 +86,9 @@ impl Census {
         self.poll.enrols(id)
     }
 
-    /// One in 2^n registers.
-    pub(super) fn halvings(&self) -> u8 {
-        self.poll.enrol.min(FEWEST)
+    /// How many each of those that were asked to register stands for, itself counted.
+    pub(super) fn stands_for(&self) -> u64 {
+        1 << self.poll.enrol.min(FEWEST)
     }
 
     /// The mean time between two reports of one subscriber.
@@ -144,20 +149,13 @@ impl Census {
     }
 }
 
-impl Throughput {
-    /// An idle stream may be spoken about as if it were a slow one.
-    fn spare(&self) -> f64 {
-        self.bits_per_second.max(LEAST_RATE)
-    }
-}
-
 impl Sender {
     /// How many subscribers listen: counted where all register, otherwise estimated from the
     /// share that does.
     #[must_use]
     pub fn audience_size(&self) -> u64 {
         let together = self.audience.together();
-        let stands_for = together.asked.saturating_mul(1 << self.census.halvings());
+        let stands_for = together.asked.saturating_mul(self.census.stands_for());
         stands_for.max(together.present)
     }
 
@@ -165,7 +163,7 @@ impl Sender {
     /// while it is being found out, as large as it may be.
     pub(super) fn cautious_size(&self) -> GroupSize {
         let known = self.audience_size();
-        let possible = if self.is_counting() { 1 << self.census.halvings() } else { 0 };
+        let possible = if self.is_counting() { self.census.stands_for() } else { 0 };
         GroupSize::of(known.max(possible))
     }
 

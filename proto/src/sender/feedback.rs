@@ -164,7 +164,7 @@ impl Sender {
         row.measure_loss(report, sent);
         self.interleaving.on_report(row.report.as_ref(), report);
         row.losses_counted = row.losses_counted.max(report.losses.wire);
-        let stands_for = if row.is_asked { 1 << self.census.halvings() } else { 1 };
+        let stands_for = if row.is_asked { self.census.stands_for() } else { 1 };
         self.stats.unicast_equivalent_bytes += lost * wire_len * stands_for;
         let was_finished = row.is_finished();
         let progressed = row.report.as_ref().is_none_or(|old| old.next != report.next);
