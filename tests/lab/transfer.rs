@@ -21,8 +21,8 @@ fn sixteen_that_lose_packets_cost_what_the_worst_of_them_lost() {
 
 /// Sends a file without loss and at each of these percentages. Every run but the first is given the
 /// share of the stream that no repair by count can do without, and 3 % of it for all the rest:
-/// repair of repair, what was asked for twice, NCFs. What a busy machine loses besides costs up to
-/// three times as much again; where it was busier than that, it is tried again.
+/// repair of repair, what was asked for twice, NCFs. Each copy that a busy machine loses besides may
+/// cost a repair of its own; where it was busier than that, it is tried again.
 ///
 /// The share is E[packets sent until the worst of N has 64 of them] ÷ 64 − 1.
 fn losses_cost(subscribers: usize, mib: u64, shares: [(u32, f64); 3]) {
@@ -35,7 +35,7 @@ fn losses_cost(subscribers: usize, mib: u64, shares: [(u32, f64); 3]) {
                 return Ok(());
             };
             let more = run.egress_bytes as f64 / lossless(clean) - 1.0;
-            let spare = SPARE + 3.0 * run.unplanned;
+            let spare = SPARE + run.unplanned * subscribers as f64;
             println!(
                 "{subscribers} that lose {percent} %: {:.1} % more egress than without loss, of \
                  which {:.1} % cannot be saved; lost besides: {:.2} %; {:.2} of the speed",

@@ -288,11 +288,14 @@ impl Sender {
     }
 
     /// Cuts a range where its packets go from one block to another, and says of each piece which
-    /// block is asked for by count as well. Of a block that is here in part no parity can be made.
+    /// block is asked for by count as well. Of a block that is here in part no parity can be made;
+    /// of one that was sent in part it can be soon, for those who have no deadline.
     pub(super) fn by_block(&self, range: SeqRange, needs: &[Need]) -> Vec<(SeqRange, Option<Seq>)> {
         let counted = needs.iter().map(|need| need.block);
-        let counted: BTreeSet<Seq> =
-            counted.filter(|block| self.window.has_whole(*block)).collect();
+        let counted: BTreeSet<Seq> = match self.config.delivery {
+            Delivery::Reliable => counted.filter(|block| self.window.has_closed(*block)).collect(),
+            Delivery::Timely(_) => counted.filter(|block| self.window.has_whole(*block)).collect(),
+        };
         let mut pieces: Vec<(SeqRange, Option<Seq>)> = Vec::new();
         for seq in range.iter() {
             let block = self.window.get(seq).map(|slot| slot.block);

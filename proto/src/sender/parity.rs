@@ -34,6 +34,7 @@ struct Owed {
     /// What the block was promised beyond that, because blocks usually need it.
     expected: u8,
     askers: u32,
+    since: Timestamp,
     due: Timestamp,
 }
 
@@ -135,7 +136,7 @@ impl Parity {
             }
             Entry::Vacant(place) => {
                 self.queue.insert((due, block));
-                place.insert(Owed { due, expected, ..Owed::default() })
+                place.insert(Owed { since: now, due, expected, ..Owed::default() })
             }
         };
         owed.is_counted |= named.len() < usize::from(wanted);
@@ -180,16 +181,12 @@ impl Parity {
         hold_down: Duration,
         now: Timestamp,
     ) -> Option<Answer> {
-        let &(due, block) = self.queue.first()?;
-        if due > now {
-            return None;
-        }
-        self.queue.pop_first();
-        let owed = self.owed.remove(&block)?;
+        let (block, owed) = self.take_due(window, audience, now)?;
         // What only one has asked for by now others may lack as well, each something else: parity
         // helps them all.
         let is_shared = owed.askers > 1 || audience <= 1;
-        if is_shared && !owed.is_counted && owed.named.len() <= usize::from(owed.count) {
+        let is_same = is_shared && !owed.is_counted && owed.named.len() <= usize::from(owed.count);
+        if is_same || !window.has_whole(block) {
             let given = self.given.entry(block).or_default();
             given.hold(now.after(hold_down), now);
             given.named.extend(&owed.named);
@@ -206,6 +203,22 @@ impl Parity {
         given.queued = given.queued.saturating_add(made);
         given.sent = given.sent.saturating_add(owed.promised());
         Some(Answer::Parity)
+    }
+
+    /// The first block whose askers were waited for. One that is still being sent is put off until
+    /// it was: by then others lack something of it too, and parity helps them all.
+    fn take_due(&mut self, window: &Window, audience: u64, now: Timestamp) -> Option<(Seq, Owed)> {
+        loop {
+            let &(due, block) = self.queue.first().filter(|(due, _)| *due <= now)?;
+            self.queue.remove(&(due, block));
+            let Entry::Occupied(mut owed) = self.owed.entry(block) else { continue };
+            let is_over = audience <= 1 || now >= owed.get().since.after(LONGEST_PUT_OFF);
+            if is_over || window.has_whole(block) {
+                return Some((block, owed.remove()));
+            }
+            owed.get_mut().due = now.after(PUT_OFF);
+            self.queue.insert((now.after(PUT_OFF), block));
+        }
     }
 
     /// Takes what a block was asked for at first: a quantile is followed by small steps, up where it
@@ -330,6 +343,12 @@ fn whole(value: f64) -> u8 {
     value.clamp(0.0, 255.0) as u8
 }
 
+/// A block that is still being sent is looked at again after this.
+const PUT_OFF: Duration = Duration::from_millis(5);
+
+/// A block that takes longer to be sent is answered by name.
+const LONGEST_PUT_OFF: Duration = Duration::from_millis(250);
+
 /// In three of ten cases the worst off lacks less than what is promised with the first NAK: what that
 /// costs is small beside a round of NAKs from everybody who lacks more.
 const QUANTILE: f64 = 0.3;
@@ -346,6 +365,17 @@ mod tests {
             window.add(Cut { payload, flags: 0, first_record: 0 }, Timestamp::ZERO);
             window.on_sent(Timestamp::ZERO);
         }
+        window
+    }
+
+    /// Of the third block, the first of its four packets was sent.
+    fn in_the_middle_of_a_block(now: Timestamp) -> Window {
+        let mut window = window();
+        for byte in 8..12 {
+            let payload = Bytes::from(vec![byte; 10]);
+            window.add(Cut { payload, flags: 0, first_record: 0 }, now);
+        }
+        window.on_sent(now);
         window
     }
 
@@ -395,6 +425,30 @@ mod tests {
         assert_eq!(ask(&mut parity, 3, &[4, 5, 6], soon), Some(2), "two more than the one");
         assert_eq!(parity.answer(&window(), 4, HOLD, soon), Some(Answer::Parity));
         assert_eq!(indices(&mut parity), [5, 6]);
+    }
+
+    #[test]
+    fn what_is_asked_of_a_block_that_is_being_sent_waits_for_its_end() {
+        let (mut parity, now) = (Parity::default(), Timestamp::from_secs(1));
+        let mut window = in_the_middle_of_a_block(now);
+        let need = Need { block: Seq(8), count: 1 };
+        parity.on_need(need, [Seq(8)].into_iter(), (now, false), now);
+        assert_eq!(parity.answer(&window, 4, HOLD, now), None);
+        let later = now.after(PUT_OFF);
+        assert_eq!(parity.due(), Some(later));
+        (0..3).for_each(|_| window.on_sent(later));
+        assert_eq!(parity.answer(&window, 4, HOLD, later), Some(Answer::Parity));
+    }
+
+    #[test]
+    fn a_block_that_takes_long_to_be_sent_is_answered_by_name() {
+        let (mut parity, now) = (Parity::default(), Timestamp::from_secs(1));
+        let window = in_the_middle_of_a_block(now);
+        let need = Need { block: Seq(8), count: 1 };
+        parity.on_need(need, [Seq(8)].into_iter(), (now, false), now);
+        let later = now.after(LONGEST_PUT_OFF);
+        let named = Some(Answer::Named(vec![Seq(8)]));
+        assert_eq!(parity.answer(&window, 4, HOLD, later), named);
     }
 
     #[test]

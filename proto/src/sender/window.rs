@@ -286,14 +286,20 @@ impl Window {
         std::mem::take(&mut self.unsent_bytes)
     }
 
-    /// Whether the block that starts at `block` is closed, and each packet of it is here and was
-    /// sent.
+    /// Whether the block that starts at `block` is closed, and each packet of it is here.
+    pub(super) fn has_closed(&self, block: Seq) -> bool {
+        self.last_of(block).is_some()
+    }
+
+    /// Whether each packet of it was sent as well: before that there is no parity of it.
     pub(super) fn has_whole(&self, block: Seq) -> bool {
-        let Some(first) = self.get(block).filter(|slot| slot.block == block && slot.k > 0) else {
-            return false;
-        };
-        let last = self.get(first.seq_of(first.k - 1));
-        last.is_some_and(|slot| slot.block == block && slot.first_sent.is_some())
+        self.last_of(block).is_some_and(|slot| slot.first_sent.is_some())
+    }
+
+    /// The last packet of a closed block.
+    fn last_of(&self, block: Seq) -> Option<&Slot> {
+        let first = self.get(block).filter(|slot| slot.block == block && slot.k > 0)?;
+        self.get(first.seq_of(first.k - 1)).filter(|slot| slot.block == block)
     }
 
     /// Forgets the oldest sent packets beyond `retain` bytes, and those older than `retain_for`.
