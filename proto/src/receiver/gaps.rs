@@ -65,7 +65,8 @@ impl Gaps {
         }
         let suppressed = held.iter().filter(|(_, missing)| missing.tries == 0).count();
         for (run, missing) in held {
-            let tries = missing.tries.max(1);
+            // Who is promised an answer is not about to go without: it may take as long as it takes.
+            let tries = missing.tries.clamp(1, PROMISED);
             // If the answer is lost, it is lost to many: they must not all ask at once.
             let due = missing.due.max(due.after(missing.backoff));
             self.insert(run.first, Missing { end: run.end, due, tries, ..missing });
@@ -217,6 +218,9 @@ impl Gaps {
         Some((piece, missing))
     }
 }
+
+/// Tries that count for whoever was promised an answer: it asks again rarely and goes on asking.
+const PROMISED: u32 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -84,6 +84,28 @@ fn unanswered_it_asks_ever_more_rarely_and_then_gives_up_and_says_so() {
 }
 
 #[test]
+fn who_is_promised_an_answer_goes_on_asking() {
+    let mut bench = Bench::known(|_| {});
+    bench.data(0);
+    bench.data(2);
+    let mut wait = |bench: &mut Bench, is_promised: bool| {
+        for _ in 0..40 {
+            bench.run(millis(100));
+            bench.heartbeat(0, 3);
+            if is_promised {
+                bench.hear(ncf(&[range(1, 2)]));
+            }
+        }
+        bench.naks().len()
+    };
+    let asked = wait(&mut bench, true);
+    assert!((10..=40).contains(&asked), "{asked}");
+    assert!(bench.gaps().is_empty(), "{:?}", bench.gaps());
+    wait(&mut bench, false);
+    assert_eq!(bench.gaps(), [Gap { range: range(1, 2), cause: GapCause::Unanswered }]);
+}
+
+#[test]
 fn a_repair_that_comes_after_it_was_given_up_is_a_duplicate() {
     let mut bench = Bench::known(|_| {});
     bench.data(1);

@@ -3,7 +3,8 @@
 //! Credit keeps a socket's buffer from overrunning; what it cannot see is a bottleneck on the way.
 //! Loss in a kernel, or much loss on the wire, lowers the rate below what was achieved; without
 //! it the ceiling rises until it is out of the way. Where less comes through at a third of the rate,
-//! the loss is not of the rate's making: the rate does not go on sinking for it.
+//! or the rate has sunk as low as it may, the loss is not of the rate's making: the rate does not
+//! go on sinking for it, nor stay that low.
 
 use std::time::Duration;
 
@@ -107,7 +108,8 @@ impl Cap {
         }
         let through = self.achieved as f64 * (1.0 - loss);
         let (before, cuts) = self.run.unwrap_or((through, 0));
-        if cuts >= IN_VAIN && through < before * STILL {
+        let is_lowest = self.ceiling.is_some_and(|ceiling| ceiling <= self.floor());
+        if is_lowest || cuts >= IN_VAIN && through < before * STILL {
             self.patient_until = now.after(PATIENCE);
             self.run = None;
             return false;
@@ -117,8 +119,11 @@ impl Cap {
     }
 
     fn cut(&mut self) {
-        let floor = (self.peak / 64).max(FLOOR);
-        self.ceiling = Some((self.achieved / 10 * 7).max(floor));
+        self.ceiling = Some((self.achieved / 10 * 7).max(self.floor()));
+    }
+
+    fn floor(&self) -> u64 {
+        (self.peak / 64).max(FLOOR)
     }
 
     fn rise(&mut self) {
@@ -188,6 +193,16 @@ mod tests {
             cap.get().is_none()
         });
         assert!(intervals.is_some_and(|count| count < 15), "{intervals:?}");
+    }
+
+    #[test]
+    fn who_stalled_while_others_lose_by_chance_does_not_stay_slow() {
+        let (mut cap, mut now) = (Cap::new(Timestamp::ZERO), Timestamp::ZERO);
+        interval(&mut cap, 1_000_000_000, 0.0, &mut now);
+        interval(&mut cap, 10_000_000, 0.2, &mut now);
+        let rates = (0..50).map(|_| interval(&mut cap, 1_000_000_000, 0.2, &mut now));
+        let fast = rates.filter(|rate| *rate >= 500_000_000).count();
+        assert!(fast > 10, "{fast} of 50");
     }
 
     #[test]
