@@ -2,8 +2,9 @@
 //!
 //! While live data waits, every byte of it that leaves earns repair its share; what is earned is
 //! spent by repairs and by parity that was asked for. When no live data can go, repair is limited
-//! by the pacer alone: a reliable stream is to be completed. What is asked for beyond that is
-//! refused, so that the queue stays short and one host that asks for everything takes its own share
+//! by the pacer alone: a reliable stream is to be completed. Nor does live data of an automatic rate
+//! go on while many wait for more than it earns: they would wait until it ends. What is asked for
+//! beyond that is refused, so that the queue stays short and one host that asks for everything takes its own share
 //! of it and not that of the others.
 
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +14,7 @@ use super::askers::Askers;
 use crate::sender::{Destination, Sender};
 use crate::units::Ratio;
 use crate::wire::{Body, Discard, List, Nak, Range, Refused, RefusedReason};
-use crate::{Bitrate, SeqRange, Timestamp};
+use crate::{Bitrate, Delivery, SeqRange, Timestamp};
 
 /// The budget and those who draw on it.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(in crate::sender) struct Budget {
     tokens: f64,
     /// What repair is given in 50 ms: the measure of how much may be saved up and wait.
     quantum: u64,
+    /// Live data waits for what was asked for.
+    is_behind: bool,
     pub(in crate::sender) askers: Askers,
 }
 
@@ -32,7 +35,8 @@ impl Budget {
     pub(in crate::sender) fn new(share: Ratio, rate: Bitrate, full_len: u64) -> Self {
         let share = share.value();
         let earns = if share < 1.0 { share / (1.0 - share) } else { f64::INFINITY };
-        let mut budget = Self { earns, share, tokens: 0.0, quantum: 0, askers: Askers::default() };
+        let askers = Askers::default();
+        let mut budget = Self { earns, share, tokens: 0.0, quantum: 0, is_behind: false, askers };
         budget.set_rate(rate, full_len);
         budget.tokens = if share > 0.0 { budget.quantum as f64 } else { 0.0 };
         budget
@@ -59,7 +63,13 @@ impl Budget {
 
     /// Whether repair may go before live data.
     pub(in crate::sender) fn admits(&self) -> bool {
-        self.tokens > 0.0
+        self.tokens > 0.0 || self.is_behind
+    }
+
+    /// Takes how many bytes wait that live data could wait for. One host alone holds nothing up.
+    pub(in crate::sender) fn on_pending(&mut self, bytes: u64, now: Timestamp) {
+        let is_much = self.share > 0.0 && bytes > self.quantum * 2;
+        self.is_behind = is_much && self.askers.active(now) > 1;
     }
 
     /// Bytes that `host` may ask for while `pending` bytes wait to be sent.
@@ -127,6 +137,14 @@ impl Sender {
             ranges: List::truncated(over.into_iter().map(Range::from_seqs)),
         };
         self.say(Destination::Unicast(from), Body::Refused(refused))
+    }
+
+    /// Looks whether live data is to wait for repair: at an automatic rate nothing else makes it.
+    pub(in crate::sender) fn weigh_repairs(&mut self, now: Timestamp) {
+        if self.config.rate.is_none() && self.config.delivery == Delivery::Reliable {
+            let waiting = self.pending_repairs() * self.full_wire_len();
+            self.budget.on_pending(waiting, now);
+        }
     }
 
     /// Whether repairs go before live data.
@@ -207,6 +225,21 @@ mod tests {
         budget.askers.floods(host(2), now);
         assert_eq!(budget.room_for(host(1), quantum * 5, true, now), 0);
         assert_eq!(budget.room_for(host(2), quantum * 5, true, now), quantum / 2);
+    }
+
+    #[test]
+    fn what_many_wait_for_goes_first_and_what_one_does_not() {
+        let mut budget = budget();
+        let (now, much) = (Timestamp::from_secs(1), 2 * 800_000_000 / 8 / 20 / 4 + 1);
+        budget.on_repair(1 << 30, true, now);
+        budget.askers.floods(host(1), now);
+        budget.on_pending(much, now);
+        assert!(!budget.admits());
+        budget.askers.floods(host(2), now);
+        budget.on_pending(much, now);
+        assert!(budget.admits());
+        budget.on_pending(much - 1, now);
+        assert!(!budget.admits());
     }
 
     #[test]

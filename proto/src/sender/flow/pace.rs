@@ -21,6 +21,7 @@ impl Sender {
     /// Sets what bounds the next burst.
     pub(in crate::sender) fn keep_pace(&mut self, now: Timestamp) {
         self.pacer.set_rate(self.pace());
+        self.weigh_repairs(now);
         let together = self.audience.together();
         let under_way = together.highest.map_or(0, |highest| self.window.lead().since(highest));
         let room = together.room.filter(|_| self.config.rate.is_none());
