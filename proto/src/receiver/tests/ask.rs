@@ -88,7 +88,7 @@ fn who_is_promised_an_answer_goes_on_asking() {
     let mut bench = Bench::known(|_| {});
     bench.data(0);
     bench.data(2);
-    let mut wait = |bench: &mut Bench, is_promised: bool| {
+    let wait = |bench: &mut Bench, is_promised: bool| {
         for _ in 0..40 {
             bench.run(millis(100));
             bench.heartbeat(0, 3);
