@@ -15,8 +15,8 @@ use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
 use crate::config::{
-    Config, ControlConfig, Defaults, FALLBACK_AFTER, RECEIVE_BUFFER, SILENT_TIMEOUT,
-    SubscriptionConfig, WINDOW,
+    Config, ControlConfig, Defaults, FALLBACK_AFTER, SILENT_TIMEOUT, SubscriptionConfig, WINDOW,
+    receive_buffer,
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
@@ -101,9 +101,10 @@ struct StreamFlags {
     #[arg(long, value_name = "SIZE", env = "ONECAST_WINDOW", default_value_t = WINDOW)]
     window: ByteCount,
 
-    /// Receive buffer to ask the kernel for, for each group
-    #[arg(long, value_name = "SIZE", env = "ONECAST_RCVBUF", default_value_t = RECEIVE_BUFFER)]
-    rcvbuf: ByteCount,
+    /// Receive buffer to ask the kernel for, for each group [default: 8MiB; less where more than 32
+    /// endpoints are named, so that all together are 256MiB]
+    #[arg(long, value_name = "SIZE", env = "ONECAST_RCVBUF")]
+    rcvbuf: Option<ByteCount>,
 
     /// Lose, reorder and double what the sockets receive, on purpose:
     /// loss=1%,burst=8,reorder=3,duplicate=0.1%,seed=7. It takes all that comes, of the group and
@@ -223,7 +224,7 @@ impl Receive {
             .map(|text| endpoint::parse_fallback(text))
             .collect::<Result<_, _>>()?;
         let mut fallbacks = fallbacks.into_iter();
-        let defaults = self.stream.into_defaults();
+        let defaults = self.stream.into_defaults(endpoints);
         let outputs = self.outputs.into_iter().chain(std::iter::repeat(OutputSpec::Stdout));
         let mut subscriptions = Vec::new();
         for (endpoint, output) in self.endpoints.iter().zip(outputs) {
@@ -263,7 +264,8 @@ fn check(config: &Config) -> Result<(), UsageError> {
     let all = &config.subscriptions;
     for (place, this) in all.iter().enumerate() {
         let before = all.get(..place).unwrap_or_default();
-        if before.iter().any(|other| other.output == this.output) {
+        let is_shared = before.iter().any(|other| other.output == this.output);
+        if is_shared && !this.output.is_nowhere() {
             return Err(UsageError::SharedOutput(this.output.spoken()));
         }
         if before.iter().any(|other| other.endpoint == this.endpoint) {
@@ -277,7 +279,8 @@ fn check(config: &Config) -> Result<(), UsageError> {
 }
 
 impl StreamFlags {
-    fn into_defaults(self) -> Defaults {
+    /// What holds for each of so many `endpoints`.
+    fn into_defaults(self, endpoints: usize) -> Defaults {
         let sessions = match (self.once, self.follow) {
             (true, _) => Some(Sessions::Once),
             (false, true) => Some(Sessions::Follow),
@@ -294,7 +297,7 @@ impl StreamFlags {
             stream: self.stream,
             name: self.name.unwrap_or_else(host_name),
             window: self.window,
-            receive_buffer: self.rcvbuf,
+            receive_buffer: self.rcvbuf.unwrap_or_else(|| receive_buffer(endpoints)),
             fallback_after: self.fallback_after.unwrap_or(FALLBACK_AFTER),
             allow_compare: self.allow_compare,
             impair: self.impair,

@@ -19,7 +19,7 @@
 //! | metrics | `metrics.rs`, from `figures.rs` and `tally.rs` |
 //! | events as JSON, the live line, the summary | `record.rs`, `progress.rs`, [`summary`] |
 //!
-//! One thread receives. Each output has a thread, so that none can hold the network up. Control
+//! One thread receives. Outputs are written by threads that can hold up neither it nor each other. Control
 //! and HTTP share one more.
 
 mod chance;
@@ -51,13 +51,16 @@ use std::sync::mpsc;
 
 use anyhow::Context;
 use host::clock::Clock;
+use host::descriptors;
 use host::poller::{Poller, make_timers_exact};
 use host::shutdown::Shutdown;
+use host::workers::Workers;
 
 pub use config::Config;
 pub use summary::Summary;
 pub use tally::Missing;
 
+use output::Crew;
 use progress::ProgressLine;
 use record::Records;
 use service::Service;
@@ -72,22 +75,26 @@ use subscription::Prepared;
 /// When something cannot be subscribed to, or the system refuses to go on. What was lost, or an
 /// output that failed, is in the summary.
 pub fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
+    descriptors::allow_all();
     let (clock, poller) = (Clock::start(), Poller::new().context("no descriptors are left")?);
     shutdown.wakes(poller.waker());
+    let writers = Workers::new("output").context("no thread for outputs")?;
+    let crew = Crew { waker: poller.waker(), writers };
     let prepared = config
         .subscriptions
         .iter()
-        .map(|subscription| Prepared::new(subscription.clone(), poller.waker()))
+        .map(|subscription| Prepared::new(subscription.clone(), crew.clone()))
         .collect::<Result<Vec<_>, _>>()?;
     warn_if_impaired(&config);
     let published = Arc::new(Published::default());
     let (commands, taken) = mpsc::channel();
-    let service = Service::open(&config, &published, commands, poller.waker())?;
+    let service = Service::open(&config, &published, commands, crew.clone())?;
     // A kernel that refuses is late by 50 µs: no reason to end.
     drop(make_timers_exact());
     let parts = Parts {
         clock,
         poller,
+        crew,
         commands: taken,
         shutdown,
         records: Records::start(config.json).context("no thread for events")?,

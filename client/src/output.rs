@@ -1,13 +1,14 @@
 //! Payload out: to a file, to stdout, to a player.
 //!
-//! Each output has a thread and a ring of its own, so that a slow one stalls neither the network
-//! nor its neighbours.
+//! Each output has a ring of its own, and those that have to wait each wait on a thread of their own: a
+//! slow one stalls neither the network nor its neighbours. Those that never wait share one.
 
 mod file;
 mod player;
 mod ring;
 mod sink;
 mod stdout;
+mod task;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -18,16 +19,17 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use host::interface::InterfaceError;
 use host::poller::Waker;
+use host::workers::Workers;
 use proto::SeqRange;
 use proto::endpoint::{EndpointError, UdpAddress};
 use proto::receiver::Delivered;
 use serde::{Deserialize, Serialize};
 
 use ring::Ring;
+use task::Task;
 pub(crate) use verdict::{Finished, Flaw};
 
 /// Where the payload of a stream goes.
@@ -96,17 +98,24 @@ pub enum OutputError {
         /// Why not.
         source: InterfaceError,
     },
-    /// No thread to write with.
-    #[error("no thread for an output: {0}")]
-    Thread(io::Error),
 }
 
-/// An open output, with the thread that writes it.
+/// Who is told of an output, and who writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Crew {
+    /// Rung when there is room again, and when all is written.
+    pub(crate) waker: Waker,
+    /// Those who write.
+    pub(crate) writers: Workers,
+}
+
+/// An open output, and those who write it.
 #[derive(Debug)]
 pub(crate) struct Output {
     ring: Arc<Ring>,
     progress: Arc<Mutex<Progress>>,
-    thread: Option<JoinHandle<()>>,
+    task: Arc<Task>,
+    writers: Workers,
 }
 
 /// How far an output has come.
@@ -136,17 +145,15 @@ impl Output {
     pub(crate) fn open(
         spec: &OutputSpec,
         sessions: Sessions,
-        waker: Waker,
+        crew: Crew,
     ) -> Result<Self, OutputError> {
         let sink = sink::open(spec, sessions)?;
+        let Crew { waker, writers } = crew;
         let ring = Arc::new(Ring::new(RING_BYTES, waker));
         let progress = Arc::new(Mutex::new(Progress::default()));
         let writer = writer::Writer::new(sink, Arc::clone(&ring), Arc::clone(&progress));
-        let thread = std::thread::Builder::new()
-            .name("output".to_owned())
-            .spawn(move || writer.run())
-            .map_err(OutputError::Thread)?;
-        Ok(Self { ring, progress, thread: Some(thread) })
+        let task = Arc::new(Task::new(writer, Arc::clone(&ring), Arc::clone(&progress)));
+        Ok(Self { ring, progress, task, writers })
     }
 
     /// Whether there is room for more; if not, the waker rings when there is.
@@ -157,12 +164,15 @@ impl Output {
     /// Hands a batch over, in order; leaves the vector empty.
     pub(crate) fn push(&self, batch: &mut Vec<Delivered>) {
         self.ring.push(batch);
+        self.call();
     }
 
     /// The same, where the newest matters most: the oldest payload goes if there is no room. Says
     /// what went.
     pub(crate) fn push_over(&self, batch: &mut Vec<Delivered>) -> Vec<SeqRange> {
-        self.ring.push_over(batch)
+        let losses = self.ring.push_over(batch);
+        self.call();
+        losses
     }
 
     /// How far it has come.
@@ -170,33 +180,36 @@ impl Output {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether its thread has ended.
+    /// Whether all is written that will be.
     pub(crate) fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.task.is_ended()
     }
 
-    /// No more comes: what is in the ring is written, then the thread ends.
+    /// No more comes: what is in the ring is written, then it ends.
     pub(crate) fn close(&self) {
         self.ring.close();
+        self.call();
     }
 
     /// Waits until all is written, and says how far it came.
-    pub(crate) fn finish(mut self) -> Progress {
-        self.ring.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            let failed = Stopped::Failed("the output's thread ended unexpectedly".to_owned());
-            self.progress.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(failed);
-        }
+    pub(crate) fn finish(self) -> Progress {
+        self.close();
+        self.task.wait();
         self.progress()
+    }
+
+    /// Has what is in the ring written.
+    fn call(&self) {
+        if self.ring.calls() {
+            self.writers.give(Arc::<Task>::clone(&self.task));
+        }
     }
 }
 
 impl Drop for Output {
-    /// The thread must not wait for ever for what no longer comes.
+    /// What was pushed is written all the same, and the output closed.
     fn drop(&mut self) {
-        self.ring.close();
+        self.close();
     }
 }
 
@@ -224,6 +237,11 @@ impl OutputSpec {
 }
 
 impl OutputSpec {
+    /// Whether what is written there is gone, so that several may write at once.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        matches!(self, Self::File(path) if path.as_os_str() == "/dev/null")
+    }
+
     /// As a sentence names it.
     pub(crate) fn spoken(&self) -> String {
         if *self == Self::Stdout { "stdout".to_owned() } else { self.to_string() }

@@ -10,13 +10,13 @@ use std::time::Instant;
 use anyhow::Context;
 use host::clock::Clock;
 use host::http::{self, Answers};
-use host::poller::Waker;
 use host::shutdown::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, ControlConfig};
 use crate::control::listener::{Answering, ControlSocket};
 use crate::metrics;
+use crate::output::Crew;
 use crate::querier::{LISTEN_EVERY, Queriers};
 use crate::snapshot::Published;
 use crate::status::PageStatus;
@@ -41,14 +41,14 @@ impl Service {
         config: &Config,
         published: &Arc<Published>,
         commands: Sender<Command>,
-        waker: Waker,
+        crew: Crew,
     ) -> anyhow::Result<Self> {
         let answering = Answering {
             defaults: config.defaults.clone(),
             is_stdout_taken: config.json,
             published: Arc::clone(published),
             commands,
-            waker,
+            crew,
         };
         Ok(Self { control: open_control(config)?, http: open_http(config, published)?, answering })
     }

@@ -23,7 +23,7 @@ use proto::wire::ByeReason;
 use proto::{ByteCount, Timestamp};
 
 use crate::config::SubscriptionConfig;
-use crate::output::{OutputSpec, Sessions};
+use crate::output::{Crew, OutputSpec, Sessions};
 use crate::progress::ProgressLine;
 use crate::record::{Record, Records};
 use crate::snapshot::Published;
@@ -39,6 +39,7 @@ use links::Links;
 pub(crate) struct Subscriber {
     clock: Clock,
     poller: Poller,
+    crew: Crew,
     events: Events,
     batch: Batch,
     subscriptions: BTreeMap<u32, Subscription>,
@@ -75,6 +76,7 @@ pub(crate) struct Subscriber {
 pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) poller: Poller,
+    pub(crate) crew: Crew,
     pub(crate) commands: Commands<Command>,
     pub(crate) shutdown: Shutdown,
     pub(crate) records: Records,
@@ -109,6 +111,7 @@ impl Subscriber {
             is_news: true,
             clock: parts.clock,
             poller: parts.poller,
+            crew: parts.crew,
             commands: parts.commands,
             shutdown: parts.shutdown,
             records: parts.records,
@@ -158,7 +161,7 @@ impl Subscriber {
     fn accept_invitations(&mut self, now: Timestamp) {
         for invitation in std::mem::take(&mut self.invited) {
             let endpoint = invitation.endpoint.clone();
-            let prepared = Prepared::new(invitation, self.poller.waker());
+            let prepared = Prepared::new(invitation, self.crew.clone());
             if let Err(error) = prepared.and_then(|prepared| self.join(prepared, now)) {
                 tracing::warn!(%endpoint, %error, "cannot take part in the comparison");
             }

@@ -24,7 +24,7 @@ use crate::chance;
 use crate::config::SubscriptionConfig;
 use crate::endpoint::{self, Publisher, Unreachable};
 use crate::impair::Impairment;
-use crate::output::{Output, OutputError};
+use crate::output::{Crew, Output, OutputError};
 use crate::record::{Record, Records};
 use crate::socket::feedback::FeedbackSocket;
 use crate::socket::{GroupSocket, SocketError};
@@ -114,7 +114,7 @@ struct Held {
 
 impl Prepared {
     /// Finds the interface and opens the output; joins nothing.
-    pub(crate) fn new(config: SubscriptionConfig, waker: Waker) -> Result<Self, SubscribeError> {
+    pub(crate) fn new(config: SubscriptionConfig, crew: Crew) -> Result<Self, SubscribeError> {
         let spec = config.interface()?;
         let group = endpoint::heard(&config.endpoint);
         let family = group.as_ref().map(|group| Family::of(group.address));
@@ -129,7 +129,8 @@ impl Prepared {
                 "only the loopback interface is up: nothing that other hosts send is heard"
             );
         }
-        let output = Output::open(&config.output, config.sessions, waker.clone())?;
+        let waker = crew.waker.clone();
+        let output = Output::open(&config.output, config.sessions, crew)?;
         Ok(Self { config, interface, publisher, output, waker })
     }
 

@@ -5,6 +5,7 @@
 //! | you look for | open |
 //! |---|---|
 //! | time for the state machines | [`clock`] |
+//! | how many descriptors it may open | [`descriptors`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
@@ -13,11 +14,13 @@
 //! | which metrics there are | [`registry`], [`metrics`] |
 //! | the log on stderr | [`logging`] |
 //! | SIGINT and SIGTERM | [`shutdown`] |
+//! | threads for what may have to wait | [`workers`] |
 //! | the version | [`build_info`] |
 
 pub mod build_info;
 pub mod clock;
 mod connection;
+pub mod descriptors;
 pub mod http;
 pub mod interface;
 pub mod link_watch;
@@ -27,3 +30,4 @@ mod page;
 pub mod poller;
 pub mod registry;
 pub mod shutdown;
+pub mod workers;

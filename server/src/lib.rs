@@ -60,6 +60,7 @@ pub fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    host::descriptors::allow_all();
     let listener = config.metrics.map(http::bind).transpose()?;
     let inputs = config.streams.iter().map(|stream| stream.input.open());
     let inputs = inputs.collect::<anyhow::Result<Vec<_>>>()?;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use host::poller::Waker;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,7 +19,7 @@ use tokio::time::timeout;
 use super::{LINE_LEN_LIMIT, Reply, Request, directory};
 use crate::config::{ControlConfig, Defaults, SubscriptionConfig};
 use crate::endpoint;
-use crate::output::{OnFull, OutputSpec};
+use crate::output::{Crew, OnFull, OutputSpec};
 use crate::snapshot::Published;
 use crate::subscriber::Command;
 use crate::subscription::Prepared;
@@ -40,7 +39,7 @@ pub(crate) struct Answering {
     pub(crate) is_stdout_taken: bool,
     pub(crate) published: Arc<Published>,
     pub(crate) commands: Sender<Command>,
-    pub(crate) waker: Waker,
+    pub(crate) crew: Crew,
 }
 
 impl ControlSocket {
@@ -132,7 +131,7 @@ impl Answering {
             return Err("stdout carries the events of --json: name a file with -o".to_owned());
         }
         let taken = |status: &crate::snapshot::Status| status.output == output.to_string();
-        if self.published.status().iter().any(taken) {
+        if !output.is_nowhere() && self.published.status().iter().any(taken) {
             return Err(format!("another subscription writes to {output} already"));
         }
         let (endpoint, interface) = endpoint::parse(endpoint).map_err(|error| error.to_string())?;
@@ -140,7 +139,7 @@ impl Answering {
         defaults.interface = interface.or(defaults.interface);
         let config = SubscriptionConfig { on_full, ..defaults.subscription(endpoint, output) };
         let prepared =
-            Prepared::new(config, self.waker.clone()).map_err(|error| error.to_string())?;
+            Prepared::new(config, self.crew.clone()).map_err(|error| error.to_string())?;
         self.command(|answer| Command::Join(Box::new(prepared), answer)).await
     }
 
@@ -156,7 +155,7 @@ impl Answering {
         let ending = || "the subscriber is ending".to_owned();
         let (answer, answered) = oneshot::channel();
         self.commands.send(make(answer)).map_err(|_| ending())?;
-        self.waker.wake();
+        self.crew.waker.wake();
         answered.await.map_err(|_| ending())?
     }
 }

@@ -1,8 +1,8 @@
-//! Between the network's thread and an output's: bounded in bytes, handed over in batches.
+//! Between the network's thread and those that write: bounded in bytes, handed over in batches.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use host::poller::Waker;
 use proto::SeqRange;
@@ -17,7 +17,6 @@ pub(super) struct Ring {
     /// The writer found it full and waits for a sign.
     is_awaited: AtomicBool,
     queue: Mutex<Queue>,
-    filled: Condvar,
     waker: Waker,
 }
 
@@ -25,6 +24,19 @@ pub(super) struct Ring {
 struct Queue {
     items: VecDeque<Delivered>,
     is_closed: bool,
+    /// The reader has its turn, or will have it, and looks again before it rests.
+    is_read: bool,
+}
+
+/// What a reader finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Items, and maybe more are left.
+    Some,
+    /// Nothing for now: who pushes next calls the reader.
+    Nothing,
+    /// Nothing, and no more comes.
+    All,
 }
 
 impl Ring {
@@ -35,7 +47,6 @@ impl Ring {
             bytes: AtomicUsize::new(0),
             is_awaited: AtomicBool::new(false),
             queue: Mutex::default(),
-            filled: Condvar::new(),
             waker,
         }
     }
@@ -55,7 +66,14 @@ impl Ring {
         let bytes = batch.iter().map(cost).sum();
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
         self.lock().items.extend(batch.drain(..));
-        self.filled.notify_one();
+    }
+
+    /// Whether the reader rests although there is something for it: then it is to be called, once.
+    pub(super) fn calls(&self) -> bool {
+        let mut queue = self.lock();
+        let calls = !queue.is_read && (queue.is_closed || !queue.items.is_empty());
+        queue.is_read |= calls;
+        calls
     }
 
     /// Appends a batch and takes out the oldest payload until the ring holds what it may. In its
@@ -98,11 +116,12 @@ impl Ring {
         kept.push_back(gap);
     }
 
-    /// Waits for items and takes the oldest into `items`; false once it is closed and empty.
-    pub(super) fn take(&self, items: &mut VecDeque<Delivered>) -> bool {
+    /// Takes the oldest items into `items`. A reader that finds nothing rests until it is called.
+    pub(super) fn take(&self, items: &mut VecDeque<Delivered>) -> Taken {
         let mut queue = self.lock();
-        while queue.items.is_empty() && !queue.is_closed {
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        if queue.items.is_empty() {
+            queue.is_read = queue.is_closed;
+            return if queue.is_closed { Taken::All } else { Taken::Nothing };
         }
         let mut bytes = 0;
         while bytes < TAKEN_BYTES
@@ -111,7 +130,7 @@ impl Ring {
             bytes += cost(&item);
             items.push_back(item);
         }
-        !items.is_empty()
+        Taken::Some
     }
 
     /// Gives back the room of items that were written.
@@ -131,7 +150,6 @@ impl Ring {
     /// No more comes.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
-        self.filled.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

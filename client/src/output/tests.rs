@@ -40,9 +40,13 @@ fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     Some(digest.as_ref().try_into().unwrap())
 }
 
+fn crew(poller: &Poller) -> Crew {
+    Crew { waker: poller.waker(), writers: Workers::new("output").unwrap() }
+}
+
 fn write(spec: &OutputSpec, sessions: Sessions, items: Vec<Delivered>) -> Progress {
     let poller = Poller::new().unwrap();
-    let output = Output::open(spec, sessions, poller.waker()).unwrap();
+    let output = Output::open(spec, sessions, crew(&poller)).unwrap();
     let mut items = items;
     output.push(&mut items);
     output.finish()
@@ -139,13 +143,36 @@ fn a_full_ring_holds_back_and_wakes_when_there_is_room() {
     ring.push(&mut vec![payload(0, &[0; 2_000])]);
     assert!(!ring.has_room());
     let mut items = std::collections::VecDeque::new();
-    assert!(ring.take(&mut items));
+    assert_eq!(ring.take(&mut items), ring::Taken::Some);
     assert!(!ring.has_room(), "what is being written takes room, too");
     ring.release(items.iter().map(ring::cost).sum());
     let mut events = Events::with_capacity(1);
     poller.wait(&mut events, &clock, Some(proto::Timestamp::from_secs(5))).unwrap();
     assert!(events.woken());
     assert!(ring.has_room());
+}
+
+#[test]
+fn a_reader_is_called_once_for_what_it_has_not_seen() {
+    let poller = Poller::new().unwrap();
+    let ring = Ring::new(1_000, poller.waker());
+    let mut items = std::collections::VecDeque::new();
+    assert!(!ring.calls(), "there is nothing to read");
+    ring.push(&mut vec![payload(0, b"a")]);
+    assert!(ring.calls());
+    assert!(!ring.calls(), "it was called");
+    ring.push(&mut vec![payload(1, b"b")]);
+    assert!(!ring.calls(), "it reads");
+    assert_eq!(ring.take(&mut items), ring::Taken::Some);
+    assert_eq!(ring.take(&mut items), ring::Taken::Nothing);
+    ring.push(&mut vec![payload(2, b"c")]);
+    assert!(ring.calls(), "it rested");
+    ring.close();
+    assert!(!ring.calls());
+    assert_eq!(ring.take(&mut items), ring::Taken::Some);
+    assert_eq!(ring.take(&mut items), ring::Taken::All);
+    assert_eq!(items.len(), 3);
+    assert!(!ring.calls(), "it has ended");
 }
 
 #[test]
@@ -157,7 +184,7 @@ fn a_timely_ring_loses_the_oldest_payload_and_says_which() {
     let losses = ring.push_over(&mut batch);
     assert_eq!(losses, [SeqRange::new(Seq(0), Seq(6))]);
     let mut items = std::collections::VecDeque::new();
-    assert!(ring.take(&mut items));
+    assert_eq!(ring.take(&mut items), ring::Taken::Some);
     assert!(matches!(items.front(), Some(Delivered::Session(_))));
     let gap = Gap { range: SeqRange::new(Seq(0), Seq(6)), cause: GapCause::Ring };
     assert_eq!(items.get(1), Some(&Delivered::Gap(gap)), "{items:?}");
@@ -179,11 +206,30 @@ fn a_slow_output_does_not_hold_up_whoever_hands_over() {
     let (_reader, writer) = io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
     let spec = OutputSpec::File(path.into());
-    let output = Output::open(&spec, Sessions::Once, poller.waker()).unwrap();
+    let output = Output::open(&spec, Sessions::Once, crew(&poller)).unwrap();
     let big: &'static [u8] = Box::leak(vec![0; 1 << 20].into_boxed_slice());
     for seq in 0..16 {
         output.push(&mut vec![payload(seq, big)]);
     }
     assert!(!output.has_room());
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_slow_output_does_not_hold_up_its_neighbours() {
+    let poller = Poller::new().unwrap();
+    let crew = crew(&poller);
+    let (_reader, writer) = io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let slow = OutputSpec::File(path.into());
+    let slow = Output::open(&slow, Sessions::Once, crew.clone()).unwrap();
+    slow.push(&mut vec![payload(0, Box::leak(vec![0; 1 << 20].into_boxed_slice()))]);
+    for _ in 0..8 {
+        let (directory, spec) = in_directory();
+        let output = Output::open(&spec, Sessions::Once, crew.clone()).unwrap();
+        output.push(&mut vec![session(1, 0), payload(0, b"ab"), end(2, sha256(b"ab"))]);
+        assert_eq!(output.finish().finished.unwrap().flaw, None);
+        assert_eq!(names(&directory), ["out"]);
+    }
+    assert!(!slow.is_finished());
 }

@@ -1,4 +1,4 @@
-//! The thread of an output: takes batches out of the ring and writes them.
+//! Takes batches out of an output's ring and writes them, a batch in each turn.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use proto::receiver::Delivered;
 
-use super::ring::{Ring, cost};
+use super::ring::{Ring, Taken, cost};
 use super::sink::{Sink, SinkError};
 use super::verdict::Verdict;
 use super::{Progress, Stopped};
+
+/// What follows a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Another one.
+    GoesOn,
+    /// Nothing, until the ring has something again.
+    Rests,
+    /// Nothing ever.
+    Ended,
+}
 
 pub(super) struct Writer {
     sink: Box<dyn Sink>,
@@ -36,22 +47,27 @@ impl Writer {
             progress,
             verdict: Verdict::new(),
             items: VecDeque::new(),
-            run: Vec::with_capacity(RUN_LEN),
+            run: Vec::new(),
             run_cost: 0,
         }
     }
 
-    /// Writes until the ring is closed and empty, or the sink takes no more.
-    pub(super) fn run(mut self) {
-        let mut result = Ok(());
-        while result.is_ok() && self.ring.take(&mut self.items) {
-            result = self.write_items();
-        }
+    /// Writes a batch, if there is one; the end, if it has come or the sink takes no more.
+    pub(super) fn turn(&mut self) -> Turn {
+        let result = match self.ring.take(&mut self.items) {
+            Taken::Nothing => return Turn::Rests,
+            Taken::Some => self.write_items(),
+            Taken::All => return self.end(Ok(())),
+        };
+        if result.is_err() { self.end(result) } else { Turn::GoesOn }
+    }
+
+    fn end(&mut self, result: Result<(), SinkError>) -> Turn {
         let closed = self.sink.close();
         if let Err(error) = result.and(closed) {
             self.stop(&error);
         }
-        self.ring.signal();
+        Turn::Ended
     }
 
     fn write_items(&mut self) -> Result<(), SinkError> {
