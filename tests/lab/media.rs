@@ -77,11 +77,12 @@ fn encode(stage: &Stage, format: &str, scheme: &str, seconds: u64) -> Program {
     stage.start("pub", "ffmpeg", command)
 }
 
-/// Reads a player's port with ffmpeg, which says what it does not like.
+/// Reads a player's port with ffmpeg, which says what it does not like. With a buffer that holds all
+/// there is: what ffmpeg is too slow for on a busy machine is not what is looked at.
 fn read(stage: &Stage, host: &str) -> Program {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-nostdin", "-v", "warning", "-stats"]);
-    command.args(["-i", "udp://127.0.0.1:6000?fifo_size=100000"]);
+    command.args(["-i", "udp://127.0.0.1:6000?fifo_size=100000&buffer_size=4000000"]);
     command.args(["-map", "0", "-f", "null", "-"]);
     stage.start(host, "ffmpeg", command)
 }
