@@ -139,6 +139,8 @@ pub struct SenderConfig {
     pub rate: Option<Bitrate>,
     /// No burst takes longer than this on a wire of the stream's rate.
     pub burst: Duration,
+    /// A message waits no longer than this for others to share its packet.
+    pub linger: Duration,
     /// Payload that is kept for repair and late joiners.
     pub retain: ByteCount,
     /// Payload older than this is not kept, where given.

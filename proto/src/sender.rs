@@ -7,7 +7,7 @@
 //!
 //! | you look for | open |
 //! |---|---|
-//! | payload into packets | `sender/packetizer.rs` |
+//! | messages side by side, payload into packets | `sender/row.rs`, `sender/packetizer.rs` |
 //! | what can still be repaired | `sender/window.rs` |
 //! | who goes next, and how a burst is written | `sender/transmit.rs` |
 //! | how fast, and for whom: pace, budget, slow ones, breaker | `sender/flow.rs`, `sender/flow/` |
@@ -38,6 +38,7 @@ mod packetizer;
 mod parity;
 mod phase;
 mod repair;
+mod row;
 mod statement;
 mod stats;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use audience::{Audience, Subscriber};
 pub use event::{Event, Outcome, Unfinished};
 pub use flow::BreakerState;
 pub use members::Members;
+pub use row::{MessageTooLong, Row};
 pub use stats::SenderStats;
 pub use transmit::{Destination, Transmit};
 
@@ -82,6 +84,8 @@ pub enum Timer {
     Control,
     /// The pacer lets the next burst go.
     Pacer,
+    /// A message has waited for company long enough.
+    Linger,
     /// NAKs for the same packet were waited for long enough.
     Repair,
     /// A late joiner's next burst is due.
@@ -196,7 +200,7 @@ impl Sender {
         let phase = Phase::waiting(&config, now);
         Ok(Self {
             coded_len: u16::try_from(coded_len).unwrap_or(u16::MAX),
-            packetizer: Packetizer::new(coded_len - CODED_PREFIX_LEN, config.mode),
+            packetizer: Packetizer::new(coded_len - CODED_PREFIX_LEN, config.mode, config.delivery),
             window: Window::new(config.k, config.interleave.at_first()),
             pacer: Pacer::new(config.rate, config.burst),
             cap: Cap::new(now),
@@ -259,12 +263,13 @@ impl Sender {
     /// [`PushError::WindowFull`] with the payload if too much waits to be sent already, or the
     /// stream was closed; [`PushError::TooLong`] with a message of more than [`MAX_MESSAGE_LEN`].
     pub fn push(&mut self, payload: Bytes, now: Timestamp) -> Result<(), PushError> {
-        if self.config.mode == StreamMode::Messages && payload.len() > MAX_MESSAGE_LEN {
-            return Err(PushError::TooLong(payload));
+        if self.config.mode == StreamMode::Messages {
+            return match Row::of(&payload) {
+                Err(MessageTooLong(_)) => Err(PushError::TooLong(payload)),
+                Ok(row) => self.push_row(row, now).map_err(|_| PushError::WindowFull(payload)),
+            };
         }
-        if self.breaker.is_stopped() && self.config.delivery != Delivery::Reliable {
-            // By the time the stream is tried again, nobody wants it any more.
-            self.stats.payload_dropped += payload.len() as u64;
+        if self.drops_payload(payload.len() as u64) {
             return Ok(());
         }
         if !self.has_room() {
@@ -272,8 +277,38 @@ impl Sender {
         }
         self.stats.payload_bytes += payload.len() as u64;
         let window = &mut self.window;
-        self.packetizer.push(payload, |cut| window.add(cut, now));
+        self.packetizer.push_bytes(payload, now, |cut| window.add(cut, now));
         Ok(())
+    }
+
+    /// Takes all messages of `row` or none, in a stream of messages: those that fit share packets.
+    /// What does not fill one leaves when it has waited for company for as long as
+    /// [`SenderConfig::linger`], or later if the pacer or the audience holds the stream back; by
+    /// then more may share it.
+    ///
+    /// # Errors
+    /// The row comes back if too much waits to be sent already, or the stream was closed.
+    pub fn push_row(&mut self, row: Row, now: Timestamp) -> Result<(), Row> {
+        if self.drops_payload(row.payload_bytes()) {
+            return Ok(());
+        }
+        if !self.has_room() {
+            return Err(row);
+        }
+        self.stats.payload_bytes += row.payload_bytes();
+        let window = &mut self.window;
+        self.packetizer.push_row(row.into_records(), now, |cut| window.add(cut, now));
+        Ok(())
+    }
+
+    /// Whether payload is not wanted: by the time that a stopped stream is tried again, nobody
+    /// wants it any more.
+    fn drops_payload(&mut self, bytes: u64) -> bool {
+        let drops = self.breaker.is_stopped() && self.config.delivery != Delivery::Reliable;
+        if drops {
+            self.stats.payload_dropped += bytes;
+        }
+        drops
     }
 
     /// Whether a push would be taken.
@@ -283,10 +318,31 @@ impl Sender {
         ahead < MAX_UNSENT && self.phase.takes_payload()
     }
 
-    /// Lets a packet go that is not full: the input has paused.
+    /// The input has paused: of a stream of bytes a packet goes that is not full. Messages have
+    /// their linger.
+    pub fn pause(&mut self, now: Timestamp) {
+        if self.config.mode == StreamMode::Bytes {
+            self.flush(now);
+        }
+    }
+
+    /// Lets a packet go that is not full.
     pub fn flush(&mut self, now: Timestamp) {
         if let Some(cut) = self.packetizer.flush() {
             self.window.add(cut, now);
+        }
+    }
+
+    /// When messages that wait for company are to go without; `None` while others go before them.
+    fn linger_due(&self) -> Option<Timestamp> {
+        let since = self.packetizer.waits_since().filter(|_| !self.window.has_unsent());
+        since.map(|since| since.after(self.config.linger))
+    }
+
+    /// Lets messages go that have waited for company long enough, if they are the next to go.
+    fn end_linger(&mut self, now: Timestamp) {
+        if self.linger_due().is_some_and(|due| due <= now) {
+            self.flush(now);
         }
     }
 
@@ -309,6 +365,7 @@ impl Sender {
 
     /// Does what has become due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.end_linger(now);
         if self.block_due().is_some_and(|due| due <= now) {
             self.window.close_block();
         }
@@ -328,6 +385,7 @@ impl Sender {
         let others = [
             Some((self.announce_due, Timer::Announce)),
             self.heartbeat_due().map(|due| (due, Timer::Heartbeat)),
+            self.linger_due().map(|due| (due, Timer::Linger)),
             self.block_due().map(|due| (due, Timer::Block)),
             self.look_due().map(|due| (due, Timer::Slow)),
             self.breaker.due().map(|due| (due.max(self.next_look()), Timer::Breaker)),

@@ -66,6 +66,8 @@ pub struct StreamConfig {
     pub flow: Flow,
     /// No burst takes longer than this at the stream's rate.
     pub burst: Duration,
+    /// A message waits no longer than this for others to share its packet.
+    pub linger: Duration,
     /// Payload that is kept.
     pub retain: ByteCount,
     /// Payload older than this is not kept.
@@ -145,6 +147,7 @@ impl StreamConfig {
             rate,
             flow: flow(&flags)?,
             burst: flags.burst.unwrap_or(DEFAULT_BURST),
+            linger: flags.linger.unwrap_or_default(),
             retain,
             retain_for,
             wait_for: flags.wait_for.unwrap_or_default(),

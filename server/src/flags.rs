@@ -134,6 +134,11 @@ pub struct StreamFlags {
     #[serde(deserialize_with = "value::duration_in_file")]
     pub burst: Option<Duration>,
 
+    /// How long a message may wait for others to share its packet [default: 0, not at all]
+    #[arg(long, value_name = "50us", env = "ONECAST_LINGER", value_parser = parse_duration)]
+    #[serde(deserialize_with = "value::duration_in_file")]
+    pub linger: Option<Duration>,
+
     /// Data packets in a block, 1 to 128 [default: 64]
     #[arg(long, value_name = "K", env = "ONECAST_BLOCK")]
     pub block: Option<u8>,
@@ -228,6 +233,7 @@ impl StreamFlags {
             wait_for: self.wait_for.or(below.wait_for),
             finish_timeout: self.finish_timeout.or(below.finish_timeout),
             burst: self.burst.or(below.burst),
+            linger: self.linger.or(below.linger),
             block: self.block.or(below.block),
             parity: self.parity.or(below.parity),
             interleave: self.interleave.or(below.interleave),

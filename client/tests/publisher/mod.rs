@@ -103,6 +103,7 @@ impl Session {
             interleave: proto::config::Interleave::default(),
             rate: Some(self.rate),
             burst: Duration::from_micros(450),
+            linger: Duration::ZERO,
             retain: ByteCount(64 * 1024 * 1024),
             retain_for: None,
             wait_for: 1,

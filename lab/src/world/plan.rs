@@ -98,6 +98,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         interleave: plan.interleave,
         rate: plan.rate,
         burst: Duration::from_micros(500),
+        linger: Duration::ZERO,
         retain: plan.retain,
         retain_for: None,
         wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX).min(WAIT_FOR),

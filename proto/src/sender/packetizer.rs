@@ -1,8 +1,10 @@
 //! Payload into packets.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
+use super::row::record_len;
 use crate::wire::{NO_RECORD, PREFIX_RECORDS, StreamMode};
+use crate::{Delivery, Timestamp};
 
 /// The payload of one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,20 +18,74 @@ pub(super) struct Cut {
 #[derive(Debug)]
 pub(super) struct Packetizer {
     capacity: usize,
-    mode: StreamMode,
+    framing: Framing,
     /// Bytes that do not fill a packet yet.
     pending: BytesMut,
+    /// Where in them the first record starts.
+    first_record: u16,
+    /// Since when the oldest of them waits.
+    since: Timestamp,
+}
+
+/// What lies in packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// Bytes.
+    Bytes,
+    /// Records that run on from packet to packet, so that all are full.
+    Running,
+    /// Records that are not split between packets if one would hold them: what is lost of a timely
+    /// stream takes as few messages with it as can be.
+    Whole,
 }
 
 impl Packetizer {
-    pub(super) fn new(capacity: usize, mode: StreamMode) -> Self {
-        Self { capacity, mode, pending: BytesMut::new() }
+    pub(super) fn new(capacity: usize, mode: StreamMode, delivery: Delivery) -> Self {
+        let framing = match (mode, delivery) {
+            (StreamMode::Bytes, _) => Framing::Bytes,
+            (StreamMode::Messages, Delivery::Reliable) => Framing::Running,
+            (StreamMode::Messages, Delivery::Timely(_)) => Framing::Whole,
+        };
+        let (pending, since) = (BytesMut::new(), Timestamp::ZERO);
+        Self { capacity, framing, pending, first_record: NO_RECORD, since }
     }
 
-    pub(super) fn push(&mut self, payload: Bytes, cut: impl FnMut(Cut)) {
-        match self.mode {
-            StreamMode::Bytes => self.push_bytes(payload, cut),
-            StreamMode::Messages => self.push_message(&payload, cut),
+    /// Takes a piece of a stream of bytes.
+    ///
+    /// Full packets are slices of what was pushed; only the seam between two pushes is copied.
+    pub(super) fn push_bytes(
+        &mut self,
+        mut payload: Bytes,
+        now: Timestamp,
+        mut cut: impl FnMut(Cut),
+    ) {
+        while !payload.is_empty() {
+            let piece = payload.split_to(self.room().min(payload.len()));
+            self.put(piece, false, now, &mut cut);
+        }
+    }
+
+    /// Takes a row of records. Here, too, full packets are slices.
+    pub(super) fn push_row(&mut self, mut row: Bytes, now: Timestamp, mut cut: impl FnMut(Cut)) {
+        // Where in `row` the next record starts.
+        let mut next = 0;
+        while !row.is_empty() {
+            let len = self.share(&row, next).min(row.len());
+            if len == 0 {
+                self.flush().into_iter().for_each(&mut cut);
+                continue;
+            }
+            if next < len && self.first_record == NO_RECORD {
+                self.first_record = u16::try_from(self.pending.len() + next).unwrap_or(NO_RECORD);
+            }
+            while next < len {
+                next = next.saturating_add(record_len(&row, next));
+            }
+            next -= len;
+            let piece = row.split_to(len);
+            // Where records stay whole, the next one would not fit.
+            let is_full = self.framing == Framing::Whole && !row.is_empty();
+            self.put(piece, is_full, now, &mut cut);
         }
     }
 
@@ -38,13 +94,15 @@ impl Packetizer {
         if self.pending.is_empty() {
             return None;
         }
-        Some(of_bytes(self.pending.split().freeze()))
+        let payload = self.pending.split().freeze();
+        Some(self.cut_of(payload))
     }
 
     /// Forgets what does not fill a packet; says how many bytes that was.
     pub(super) fn clear(&mut self) -> u64 {
         let len = self.pending.len() as u64;
         self.pending.clear();
+        self.first_record = NO_RECORD;
         len
     }
 
@@ -52,68 +110,175 @@ impl Packetizer {
         self.pending.len()
     }
 
-    /// Full packets are slices of what was pushed; only the seam between two pushes is copied.
-    fn push_bytes(&mut self, mut payload: Bytes, mut cut: impl FnMut(Cut)) {
-        if !self.pending.is_empty() {
-            let seam = self.capacity.saturating_sub(self.pending.len()).min(payload.len());
-            self.pending.extend_from_slice(&payload.split_to(seam));
-            if self.pending.len() >= self.capacity {
-                cut(of_bytes(self.pending.split().freeze()));
+    /// Since when messages wait for company.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        (self.framing != Framing::Bytes && !self.pending.is_empty()).then_some(self.since)
+    }
+
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.pending.len())
+    }
+
+    /// How much of `row` goes into the packet that is being filled; 0: it is to go as it is.
+    fn share(&self, row: &[u8], next: usize) -> usize {
+        let room = self.room();
+        if self.framing != Framing::Whole || next >= room {
+            return room;
+        }
+        let mut end = next;
+        while end < row.len() {
+            let with_it = end.saturating_add(record_len(row, end));
+            if with_it > room {
+                break;
+            }
+            end = with_it;
+        }
+        // No packet holds a record that an empty one has no room for.
+        if end == 0 && self.pending.is_empty() { room } else { end }
+    }
+
+    /// Adds a piece that there is room for.
+    fn put(&mut self, piece: Bytes, is_full: bool, now: Timestamp, cut: &mut impl FnMut(Cut)) {
+        let is_full = is_full || piece.len() >= self.room();
+        if self.pending.is_empty() {
+            if is_full {
+                cut(self.cut_of(piece));
+                return;
+            }
+            self.since = now;
+            if self.pending.capacity() < self.capacity {
+                self.pending.reserve(self.capacity * SEAMS);
             }
         }
-        while payload.len() >= self.capacity {
-            cut(of_bytes(payload.split_to(self.capacity)));
+        self.pending.extend_from_slice(&piece);
+        if is_full {
+            self.flush().into_iter().for_each(cut);
         }
-        self.pending.extend_from_slice(&payload);
     }
 
-    /// A message is a record: its length, then its bytes, in as many packets as it takes.
-    fn push_message(&mut self, message: &Bytes, mut cut: impl FnMut(Cut)) {
-        let mut record = BytesMut::with_capacity(message.len() + 4);
-        record.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-        record.extend_from_slice(message);
-        let mut record = record.freeze();
-        let mut first_record = 0;
-        while !record.is_empty() {
-            let payload = record.split_to(self.capacity.min(record.len()));
-            cut(Cut { payload, flags: PREFIX_RECORDS, first_record });
-            first_record = NO_RECORD;
+    fn cut_of(&mut self, payload: Bytes) -> Cut {
+        match self.framing {
+            Framing::Bytes => Cut { payload, flags: 0, first_record: 0 },
+            Framing::Running | Framing::Whole => {
+                let first_record = std::mem::replace(&mut self.first_record, NO_RECORD);
+                Cut { payload, flags: PREFIX_RECORDS, first_record }
+            }
         }
     }
 }
 
-fn of_bytes(payload: Bytes) -> Cut {
-    Cut { payload, flags: 0, first_record: 0 }
-}
+/// Packets that are put together in one allocation.
+const SEAMS: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::Row;
     use super::*;
+
+    const TIMELY: Delivery = Delivery::Timely(Duration::from_millis(1));
+
+    fn packetizer(capacity: usize, mode: StreamMode, delivery: Delivery) -> Packetizer {
+        Packetizer::new(capacity, mode, delivery)
+    }
 
     fn cuts(packetizer: &mut Packetizer, payload: &'static [u8]) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
-        packetizer.push(Bytes::from_static(payload), |cut| out.push(cut.payload.to_vec()));
+        let payload = Bytes::from_static(payload);
+        packetizer.push_bytes(payload, Timestamp::ZERO, |cut| out.push(cut.payload.to_vec()));
         out
+    }
+
+    fn row(messages: &[&[u8]]) -> Bytes {
+        let mut row = Row::default();
+        messages.iter().for_each(|message| row.add(message).unwrap());
+        row.into_records()
+    }
+
+    /// Payloads, and where in each the first record starts.
+    fn rows(packetizer: &mut Packetizer, messages: &[&[u8]]) -> Vec<(Vec<u8>, u16)> {
+        let mut out = Vec::new();
+        packetizer.push_row(row(messages), Timestamp::ZERO, |cut| {
+            assert_eq!(cut.flags, PREFIX_RECORDS);
+            out.push((cut.payload.to_vec(), cut.first_record));
+        });
+        out
+    }
+
+    fn rest(packetizer: &mut Packetizer) -> Option<(Vec<u8>, u16)> {
+        packetizer.flush().map(|cut| (cut.payload.to_vec(), cut.first_record))
     }
 
     #[test]
     fn bytes_fill_packets_across_pushes() {
-        let mut packetizer = Packetizer::new(4, StreamMode::Bytes);
+        let mut packetizer = packetizer(4, StreamMode::Bytes, TIMELY);
         assert_eq!(cuts(&mut packetizer, b"abcdef"), [b"abcd".to_vec()]);
         assert_eq!(cuts(&mut packetizer, b"g"), Vec::<Vec<u8>>::new());
         assert_eq!(cuts(&mut packetizer, b"hijklm"), [b"efgh".to_vec(), b"ijkl".to_vec()]);
-        assert_eq!(packetizer.flush().unwrap().payload, Bytes::from_static(b"m"));
+        assert_eq!(packetizer.waits_since(), None, "bytes have no linger");
+        let last = packetizer.flush().unwrap();
+        assert_eq!(last, Cut { payload: Bytes::from_static(b"m"), flags: 0, first_record: 0 });
         assert_eq!(packetizer.flush(), None);
     }
 
     #[test]
-    fn a_long_message_spans_packets_and_only_the_first_starts_a_record() {
-        let mut packetizer = Packetizer::new(6, StreamMode::Messages);
-        let mut out = Vec::new();
-        packetizer.push(Bytes::from_static(b"abcdefgh"), |cut| out.push(cut));
-        let starts: Vec<_> = out.iter().map(|cut| cut.first_record).collect();
-        assert_eq!(starts, [0, NO_RECORD]);
-        let joined: Vec<u8> = out.iter().flat_map(|cut| cut.payload.to_vec()).collect();
-        assert_eq!(joined, b"\0\0\0\x08abcdefgh");
+    fn a_long_message_spans_packets_and_what_follows_shares_its_last() {
+        let mut packetizer = packetizer(6, StreamMode::Messages, TIMELY);
+        let got = rows(&mut packetizer, &[b"abcdefgh", b""]);
+        let wanted = [(b"\0\0\0\x08ab".to_vec(), 0), (b"cdefgh".to_vec(), NO_RECORD)];
+        assert_eq!(got, wanted);
+        assert_eq!(rest(&mut packetizer), Some((b"\0\0\0\0".to_vec(), 0)));
+    }
+
+    #[test]
+    fn reliable_records_run_on_and_each_packet_tells_where_the_next_begins() {
+        let mut packetizer = packetizer(8, StreamMode::Messages, Delivery::Reliable);
+        assert_eq!(rows(&mut packetizer, &[b"ab"]), []);
+        let got = rows(&mut packetizer, &[b"cdefghijklmn", b"o"]);
+        let wanted = [
+            (b"\0\0\0\x02ab\0\0".to_vec(), 0),
+            (b"\0\x0ccdefgh".to_vec(), NO_RECORD),
+            (b"ijklmn\0\0".to_vec(), 6),
+        ];
+        assert_eq!(got, wanted);
+        assert_eq!(rest(&mut packetizer), Some((b"\0\x01o".to_vec(), NO_RECORD)));
+    }
+
+    #[test]
+    fn timely_records_are_not_split_where_a_packet_would_hold_them() {
+        let mut packetizer = packetizer(12, StreamMode::Messages, TIMELY);
+        assert_eq!(rows(&mut packetizer, &[b"abcd"]), []);
+        let got = rows(&mut packetizer, &[b"ef", b"gh", b"ijklmnopqr", b"s"]);
+        let wanted = [
+            (b"\0\0\0\x04abcd".to_vec(), 0),
+            (b"\0\0\0\x02ef\0\0\0\x02gh".to_vec(), 0),
+            (b"\0\0\0\x0aijklmnop".to_vec(), 0),
+        ];
+        assert_eq!(got, wanted);
+        assert_eq!(rest(&mut packetizer), Some((b"qr\0\0\0\x01s".to_vec(), 2)));
+    }
+
+    #[test]
+    fn what_is_full_is_a_slice_of_what_was_pushed() {
+        let mut packetizer = packetizer(8, StreamMode::Messages, Delivery::Reliable);
+        let row = row(&[b"abcd", b"efgh"]);
+        let mut at = Vec::new();
+        packetizer.push_row(row.clone(), Timestamp::ZERO, |cut| at.push(cut.payload.as_ptr()));
+        assert_eq!(at, [row.as_ptr(), row[8..].as_ptr()]);
+    }
+
+    #[test]
+    fn messages_wait_from_when_the_oldest_of_them_came() {
+        let at = Timestamp::from_secs;
+        let mut packetizer = packetizer(9, StreamMode::Messages, Delivery::Reliable);
+        for second in 1..3 {
+            packetizer.push_row(row(&[b""]), at(second), |_| {});
+        }
+        assert_eq!(packetizer.waits_since(), Some(at(1)));
+        packetizer.push_row(row(&[b""]), at(3), |_| {});
+        assert_eq!(packetizer.waits_since(), Some(at(3)), "what came before is in a full packet");
+        assert_eq!(packetizer.clear(), 3);
+        assert_eq!(packetizer.waits_since(), None);
     }
 }

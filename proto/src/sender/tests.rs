@@ -8,6 +8,7 @@
 //! | what repair may take, and few askers | `tests/budget.rs` |
 //! | NAKs and repairs | `tests/repairs.rs` |
 //! | late joiners | `tests/late.rs` |
+//! | messages that share packets | `tests/linger.rs` |
 //! | who holds the others back | `tests/slow.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
 //! | who is sent by unicast what goes to the group | `tests/members.rs` |
@@ -16,6 +17,7 @@
 mod budget;
 mod hostile;
 mod late;
+mod linger;
 mod live;
 mod members;
 mod phases;
@@ -64,6 +66,7 @@ fn config() -> SenderConfig {
         interleave: crate::config::Interleave::default(),
         rate: Some(Bitrate(10_000_000)),
         burst: Duration::from_micros(500),
+        linger: Duration::ZERO,
         retain: ByteCount(1 << 20),
         retain_for: None,
         wait_for: 0,

@@ -304,6 +304,7 @@ impl Sender {
     }
 
     fn transmit_data(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.end_linger(now);
         if !self.may_send_data() {
             return None;
         }
@@ -319,6 +320,9 @@ impl Sender {
             }
             self.window.on_sent(now);
             self.write_coded(leaving, seq, buf);
+            if burst.datagrams < max {
+                self.end_linger(now);
+            }
         }
         self.caught_up_last = false;
         self.send_ahead(now);

@@ -86,13 +86,15 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::flags::value::Rate;
 
     #[test]
     fn what_is_nearer_wins() {
         let file = ConfigFile::parse(
-            "metrics = ':9464'\n[defaults]\nttl = 3\nrate = '1M'\n\
+            "metrics = ':9464'\n[defaults]\nttl = 3\nrate = '1M'\nlinger = '50us'\n\
              [[stream]]\ninput = '-'\nto = 'udp://239.1.2.3:5000'\nrate = 'auto'\n",
         );
         let file = file.unwrap();
@@ -102,6 +104,7 @@ mod tests {
         let [stream] = streams.as_slice() else { panic!("one stream") };
         assert_eq!(stream.ttl, Some(7));
         assert_eq!(stream.rate, Some(Rate::Auto));
+        assert_eq!(stream.linger, Some(Duration::from_micros(50)));
         assert_eq!(stream.to.len(), 1);
     }
 

@@ -231,6 +231,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         interleave: config.interleave,
         rate: config.rate,
         burst: config.burst,
+        linger: config.linger,
         retain: config.retain,
         retain_for: config.retain_for,
         wait_for: config.wait_for.subscribers.unwrap_or(u32::MAX),
