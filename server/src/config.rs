@@ -7,6 +7,7 @@ pub mod route;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use host::http::HttpAddress;
@@ -21,7 +22,7 @@ use self::route::{Outlet, Route};
 use crate::flags::input::InputSpec;
 use crate::flags::value::{Rate, Threshold, WaitFor};
 use crate::flags::{DEFAULT_RETAIN, StreamFlags};
-use crate::input::InputConfig;
+use crate::input::{InputConfig, Queue};
 use crate::report::Talk;
 
 /// What a publisher does.
@@ -90,7 +91,23 @@ impl Config {
         talk: Talk,
     ) -> Result<Self, ConfigError> {
         let streams = streams.into_iter().map(StreamConfig::new);
-        let streams = streams.collect::<Result<Vec<_>, _>>()?;
+        Self::of(streams.collect::<Result<Vec<_>, _>>()?, metrics, talk)
+    }
+
+    /// One stream of what the program pushes into `queue`.
+    pub(crate) fn of_queue(
+        flags: StreamFlags,
+        metrics: Option<HttpAddress>,
+        queue: Arc<Queue>,
+    ) -> Result<Self, ConfigError> {
+        Self::of(vec![StreamConfig::of_queue(flags, queue)?], metrics, Talk::Silent)
+    }
+
+    fn of(
+        streams: Vec<StreamConfig>,
+        metrics: Option<HttpAddress>,
+        talk: Talk,
+    ) -> Result<Self, ConfigError> {
         refuse_same_names(&streams)?;
         refuse_meetings(&streams)?;
         let mut warnings = warnings(&streams);
@@ -121,12 +138,29 @@ impl StreamConfig {
             Some(name) => name.clone(),
             None => spec.default_name().parse()?,
         };
+        let input = InputConfig::new(&spec, &flags)?;
+        let mode = mode(&spec, flags.messages)?;
+        Self::of(flags, name, input, mode)
+    }
+
+    fn of_queue(flags: StreamFlags, queue: Arc<Queue>) -> Result<Self, ConfigError> {
+        let name = match &flags.name {
+            Some(name) => name.clone(),
+            None => QUEUE_NAME.parse()?,
+        };
+        Self::of(flags, name, InputConfig::Queue(queue), StreamMode::Messages)
+    }
+
+    fn of(
+        flags: StreamFlags,
+        name: Name,
+        input: InputConfig,
+        mode: StreamMode,
+    ) -> Result<Self, ConfigError> {
         if flags.to.is_empty() {
             return Err(ConfigError::NoEndpoint { stream: name });
         }
         let routes = route::resolve(&flags)?;
-        let input = InputConfig::new(&spec, &flags)?;
-        let mode = mode(&spec, flags.messages)?;
         let (datagram_len, overhead_len) = lengths(&routes, flags.mtu)?;
         let rate = match flags.rate.unwrap_or_default() {
             Rate::Auto => None,
@@ -308,6 +342,9 @@ const DEFAULT_BURST: Duration = Duration::from_micros(450);
 const DEFAULT_FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEFAULT_BLOCK: u8 = 64;
+
+/// What a stream of a program's own messages is called if nobody says.
+const QUEUE_NAME: &str = "messages";
 
 /// Subscribers report ten times a second: less silence than this is none.
 const SHORTEST_SLOW: Duration = Duration::from_millis(500);

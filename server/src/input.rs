@@ -1,6 +1,7 @@
-//! Where a stream comes from: read, hashed and cut on a thread of its own.
+//! Where a stream comes from: read, hashed and cut on a thread of its own; or pushed by the program.
 
 mod outbox;
+mod queue;
 mod reader;
 mod rtp;
 mod udp;
@@ -11,15 +12,17 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use host::poller::Waker;
 use host::shutdown::Shutdown;
+use proto::sender::Row;
 
 use self::outbox::Outbox;
+pub use self::queue::{Queue, SendError};
 use self::reader::Reader;
 pub use self::udp::UdpInput;
 use crate::config::ConfigError;
@@ -35,6 +38,8 @@ pub enum InputConfig {
     Stdin,
     /// What an encoder sends.
     Udp(UdpInput),
+    /// Messages that the program pushes.
+    Queue(Arc<Queue>),
 }
 
 /// An input that was opened, and waits to be started.
@@ -47,26 +52,39 @@ pub struct Input {
     pub is_live: bool,
 }
 
-/// What an input thread hands over, in order.
+/// What an input hands over, in order.
 #[derive(Debug)]
 pub enum Item {
     /// A piece of the stream, or several messages.
     Payload {
         /// Never empty; a message each, in messages mode.
         payloads: Vec<Bytes>,
-        /// Whether nothing follows for now, so that a short packet should go.
+        /// Whether nothing follows for now, so that a short packet of a stream of bytes should go.
         is_pause: bool,
     },
+    /// Messages, side by side.
+    Row(Row),
+    /// What waits for company is to go at once.
+    Flush,
     /// That was all.
     End {
-        /// SHA-256 of all payload that was handed over.
-        sha256: [u8; 32],
+        /// SHA-256 of all payload that was handed over, where it is hashed.
+        sha256: Option<[u8; 32]>,
     },
     /// The input could not be read on.
     Failed(io::Error),
 }
 
-/// What an input thread counts; only ever rising.
+/// Where what an input hands over is taken from.
+#[derive(Debug)]
+pub enum Items {
+    /// From a thread that reads it.
+    Thread(Receiver<Item>),
+    /// From the program.
+    Queue(Arc<Queue>),
+}
+
+/// What an input counts; only ever rising.
 #[derive(Debug, Default)]
 pub struct InputCounters {
     /// Payload handed over, in bytes.
@@ -85,6 +103,7 @@ pub struct InputCounters {
 enum Source {
     Reader(Reader),
     Udp(udp::Listener),
+    Queue(Arc<Queue>),
 }
 
 impl InputConfig {
@@ -132,6 +151,10 @@ impl InputConfig {
                 let source = Source::Udp(udp.listen()?);
                 Ok(Input { source, len: None, is_live: true })
             }
+            Self::Queue(queue) => {
+                let source = Source::Queue(Arc::clone(queue));
+                Ok(Input { source, len: None, is_live: false })
+            }
         }
     }
 }
@@ -150,7 +173,11 @@ impl Input {
         stop: &Shutdown,
         wake: Waker,
         counters: Arc<InputCounters>,
-    ) -> io::Result<Receiver<Item>> {
+    ) -> io::Result<Items> {
+        if let Source::Queue(queue) = self.source {
+            queue.connect(wake, counters);
+            return Ok(Items::Queue(queue));
+        }
         let (sender, receiver) = sync_channel(QUEUE_LEN);
         let outbox = Outbox::new(sender, wake, counters);
         let stopped = Waker::new()?;
@@ -158,9 +185,38 @@ impl Input {
         let read = move || match self.source {
             Source::Reader(reader) => outbox.finish(|outbox| reader.run(outbox, &stopped)),
             Source::Udp(listener) => outbox.finish(|outbox| listener.run(outbox, &stopped)),
+            // It has no thread: connected above.
+            Source::Queue(_) => {}
         };
         thread::Builder::new().name("input".to_owned()).spawn(read)?;
-        Ok(receiver)
+        Ok(Items::Thread(receiver))
+    }
+}
+
+impl Items {
+    /// The next item.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or an input thread ended without a word.
+    pub fn try_recv(&self) -> Result<Item, TryRecvError> {
+        match self {
+            Self::Thread(items) => items.try_recv(),
+            Self::Queue(queue) => queue.take().ok_or(TryRecvError::Empty),
+        }
+    }
+
+    /// Nothing more is taken: whoever pushes is told.
+    pub fn hang_up(&self) {
+        if let Self::Queue(queue) = self {
+            queue.hang_up();
+        }
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        self.hang_up();
     }
 }
 

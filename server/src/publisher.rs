@@ -32,7 +32,7 @@ use crate::socket::Socket;
 use crate::tcp::Arrival;
 
 /// All streams of a process and the sockets they share.
-pub(crate) struct Publisher {
+pub(crate) struct DataThread {
     clock: Clock,
     poller: Poller,
     sockets: Vec<Socket>,
@@ -56,7 +56,7 @@ pub(crate) struct Lines {
     pub(crate) news: mpsc::Sender<News>,
 }
 
-impl Publisher {
+impl DataThread {
     /// Opens sockets, starts inputs and makes the senders.
     ///
     /// # Errors

@@ -199,7 +199,8 @@ pub struct StreamSummary {
     pub session: String,
     /// Bytes that were read from the input.
     pub source_bytes: u64,
-    /// SHA-256 of all of them, in hexadecimal; none if the input was not read to its end.
+    /// SHA-256 of all of them, in hexadecimal; none if the input was not read to its
+    /// end, or is not hashed.
     pub source_sha256: Option<String>,
     /// Bytes that the sender took.
     pub payload_bytes: u64,
@@ -268,7 +269,7 @@ impl Summary {
 
 impl From<StreamEnd> for StreamSummary {
     fn from(end: StreamEnd) -> Self {
-        let StreamEnd { snapshot, sha256, outcome, audience, failure } = end;
+        let StreamEnd { snapshot, sha256, outcome, audience, is_aborted, failure } = end;
         let total = snapshot.on_wire();
         let unicast = snapshot.stats.unicast_equivalent_bytes;
         Self {
@@ -287,7 +288,7 @@ impl From<StreamEnd> for StreamSummary {
             audience,
             unfinished: outcome.unfinished.iter().map(|one| one.name.to_string()).collect(),
             others: outcome.others,
-            aborted: sha256.is_none() && failure.is_none(),
+            aborted: is_aborted && failure.is_none(),
             failure,
         }
     }

@@ -64,7 +64,7 @@ impl Outbox {
     /// Runs `read` to its end, then tells how it ended.
     pub(super) fn finish(mut self, read: impl FnOnce(&mut Self) -> io::Result<()>) {
         let last = match read(&mut self) {
-            Ok(()) => Item::End { sha256: sha256(self.digest) },
+            Ok(()) => Item::End { sha256: Some(sha256(self.digest)) },
             Err(error) => Item::Failed(error),
         };
         if self.sender.send(last).is_ok() {
@@ -78,7 +78,7 @@ impl Outbox {
     }
 }
 
-fn sha256(digest: Context) -> [u8; 32] {
+pub(super) fn sha256(digest: Context) -> [u8; 32] {
     let mut hash = [0; 32];
     for (to, from) in hash.iter_mut().zip(digest.finish().as_ref()) {
         *to = *from;

@@ -116,7 +116,7 @@ mod tests {
     fn bytes_of(items: &Receiver<Item>) -> Vec<u8> {
         let payloads = items.try_iter().flat_map(|item| match item {
             Item::Payload { payloads, .. } => payloads,
-            Item::End { .. } | Item::Failed(_) => Vec::new(),
+            Item::Row(_) | Item::Flush | Item::End { .. } | Item::Failed(_) => Vec::new(),
         });
         payloads.flatten().collect()
     }

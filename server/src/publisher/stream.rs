@@ -66,6 +66,8 @@ pub(crate) struct StreamEnd {
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) outcome: Outcome,
     pub(crate) audience: Vec<SubscriberRow>,
+    /// It was ended before its input did.
+    pub(crate) is_aborted: bool,
     pub(crate) failure: Option<String>,
 }
 
@@ -211,6 +213,7 @@ impl Stream {
             outcome: self.sender.outcome(),
             audience: self.sender.audience().rows().map(SubscriberRow::from).collect(),
             sha256: self.feed.sha256(),
+            is_aborted: self.feed.is_aborted(),
             failure: self.feed.into_failure(),
         }
     }

@@ -2,35 +2,43 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::sender::PushError;
+use proto::sender::{PushError, Row};
 use proto::{Sender, Timestamp};
 
-use crate::input::{InputCounters, Item};
+use crate::input::{InputCounters, Item, Items};
 
 /// What a sender is fed with.
 pub(in crate::publisher) struct Feed {
-    items: Receiver<Item>,
+    items: Items,
     counters: Arc<InputCounters>,
     input_len: Option<u64>,
     is_live: bool,
     /// Taken from the input, not yet by the sender.
     held: VecDeque<Bytes>,
-    /// A short packet is to go once everything held was taken.
+    /// The same, of messages that lie side by side.
+    row: Option<Row>,
+    /// The input has paused after what is held.
     is_pause: bool,
-    /// What `close` was told.
-    closed: Option<Option<[u8; 32]>>,
+    closed: Option<Closed>,
     /// A live input that was asked to end has until then to do so.
     close_by: Option<Timestamp>,
     failure: Option<String>,
 }
 
+/// What `close` was told.
+#[derive(Clone, Copy)]
+struct Closed {
+    sha256: Option<[u8; 32]>,
+    is_aborted: bool,
+}
+
 impl Feed {
     pub(in crate::publisher) fn new(
-        items: Receiver<Item>,
+        items: Items,
         counters: Arc<InputCounters>,
         input_len: Option<u64>,
         is_live: bool,
@@ -41,6 +49,7 @@ impl Feed {
             input_len,
             is_live,
             held: VecDeque::new(),
+            row: None,
             is_pause: false,
             closed: None,
             close_by: None,
@@ -86,9 +95,14 @@ impl Feed {
         self.close_by.unwrap_or(Timestamp::NEVER)
     }
 
-    /// SHA-256 of all payload, if the input came to its end.
+    /// SHA-256 of all payload, if the input came to its end and is hashed.
     pub(super) fn sha256(&self) -> Option<[u8; 32]> {
-        self.closed.flatten()
+        self.closed.and_then(|closed| closed.sha256)
+    }
+
+    /// Whether it was ended before the input was.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.closed.is_some_and(|closed| closed.is_aborted)
     }
 
     pub(super) fn counters(&self) -> &Arc<InputCounters> {
@@ -118,10 +132,13 @@ impl Feed {
                 }
             }
         }
-        if std::mem::take(&mut self.is_pause) {
-            sender.flush(now);
+        if let Some(row) = self.row.take() {
+            self.row = sender.push_row(row, now).err();
         }
-        sender.has_room()
+        if std::mem::take(&mut self.is_pause) {
+            sender.pause(now);
+        }
+        self.row.is_none() && sender.has_room()
     }
 
     /// Takes the next item of the input; says whether there was payload.
@@ -132,7 +149,15 @@ impl Feed {
                 self.is_pause = is_pause;
                 return true;
             }
-            Ok(Item::End { sha256 }) => self.close(sender, Some(sha256), false, now),
+            Ok(Item::Row(row)) => {
+                self.row = Some(row);
+                return true;
+            }
+            Ok(Item::Flush) => {
+                sender.flush(now);
+                return true;
+            }
+            Ok(Item::End { sha256 }) => self.close(sender, sha256, false, now),
             Ok(Item::Failed(error)) => {
                 self.fail(sender, &format!("the input cannot be read on: {error}"), now);
             }
@@ -152,9 +177,11 @@ impl Feed {
         now: Timestamp,
     ) {
         if self.closed.is_none() {
-            self.closed = Some(sha256);
+            self.closed = Some(Closed { sha256, is_aborted });
             self.close_by = None;
             self.held.clear();
+            self.row = None;
+            self.items.hang_up();
             sender.close(sha256, is_aborted, now);
         }
     }

@@ -1,0 +1,116 @@
+//! What a stream of messages is told before it starts.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use host::http::HttpAddress;
+use host::interface::InterfaceSpec;
+use host::shutdown::Shutdown;
+use proto::wire::Name;
+
+use super::Publisher;
+use crate::config::Config;
+use crate::flags::StreamFlags;
+use crate::flags::target::Target;
+use crate::flags::value::{Rate, WaitFor};
+use crate::input::Queue;
+use crate::run::Run;
+
+/// Makes a [`Publisher`]. Every value can be written as on the command line and parsed:
+/// `.rate("20M".parse()?)`.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    flags: StreamFlags,
+    metrics: Option<HttpAddress>,
+    is_hashed: bool,
+}
+
+impl Builder {
+    pub(super) fn new(target: Target) -> Self {
+        let flags = StreamFlags { to: vec![target], ..StreamFlags::default() };
+        Self { flags, metrics: None, is_hashed: false }
+    }
+
+    /// Sends to another endpoint as well.
+    pub fn to(mut self, target: Target) -> Self {
+        self.flags.to.push(target);
+        self
+    }
+
+    /// What subscribers call the stream; otherwise `messages`.
+    pub fn name(mut self, name: Name) -> Self {
+        self.flags.name = Some(name);
+        self
+    }
+
+    /// Sends by this interface; must be said where there are several.
+    pub fn interface(mut self, interface: InterfaceSpec) -> Self {
+        self.flags.interface = Some(interface);
+        self
+    }
+
+    /// Bits per second on the wire; otherwise as fast as the slowest subscriber takes it.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.flags.rate = Some(rate);
+        self
+    }
+
+    /// What is older than this is not wanted any more, at least 1 ms; otherwise everything is.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.flags.deadline = Some(deadline);
+        self
+    }
+
+    /// A message waits no longer than this for others to share its datagram; otherwise it does not
+    /// wait.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.flags.linger = Some(linger);
+        self
+    }
+
+    /// What the first message waits for; otherwise one subscriber, or two seconds.
+    pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
+        self.flags.wait_for = Some(wait_for);
+        self
+    }
+
+    /// Serves a status page and Prometheus metrics here.
+    pub fn metrics(mut self, address: HttpAddress) -> Self {
+        self.metrics = Some(address);
+        self
+    }
+
+    /// Whether the end of the stream tells the SHA-256 of all messages, so that subscribers can
+    /// prove that they have them; it costs the sending thread about 60 ns for each 64 bytes where
+    /// the processor has no instruction for it, and a fraction of that where it has.
+    pub fn hashed(mut self, is_hashed: bool) -> Self {
+        self.is_hashed = is_hashed;
+        self
+    }
+
+    /// Whatever else a flag of `publisher send` can say; what was said by the other methods stays.
+    pub fn flags(mut self, flags: StreamFlags) -> Self {
+        self.flags = self.flags.or(flags);
+        self
+    }
+
+    /// Opens the sockets and announces the stream.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be done as said, or the system refuses; the error says which, and what to
+    /// say instead.
+    pub fn start(self) -> anyhow::Result<Publisher> {
+        let queue = Arc::new(Queue::new(self.is_hashed));
+        let config = Config::of_queue(self.flags, self.metrics, Arc::clone(&queue))?;
+        let run = Run::start(&config, Shutdown::new())?;
+        let thread = thread::Builder::new()
+            .name("publisher".to_owned())
+            .spawn(move || run.finish())
+            .context("no thread for a publisher")?;
+        Ok(Publisher { queue, thread: Some(thread) })
+    }
+}
