@@ -101,7 +101,7 @@ impl Defaults {
     pub fn subscription(&self, endpoint: Endpoint, output: OutputSpec) -> SubscriptionConfig {
         let start = self.start.unwrap_or(match output {
             OutputSpec::File(_) => Start::Oldest,
-            OutputSpec::Stdout | OutputSpec::Player(_) => Start::Live,
+            OutputSpec::Stdout | OutputSpec::Player(_) | OutputSpec::Program(_) => Start::Live,
         });
         let sessions = self.sessions.unwrap_or_else(|| output.default_sessions());
         SubscriptionConfig {

@@ -332,7 +332,8 @@ fn control_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn host_name() -> Name {
+/// What a subscriber is called if nobody says.
+pub(crate) fn host_name() -> Name {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().parse().unwrap_or_default()
 }
@@ -341,9 +342,13 @@ fn host_name() -> Name {
 pub(crate) fn absolute(output: &OutputSpec, here: Option<PathBuf>) -> OsString {
     match (output, here) {
         (OutputSpec::File(path), Some(here)) => here.join(path).into_os_string(),
-        (OutputSpec::Stdout | OutputSpec::Player(_) | OutputSpec::File(_), _) => {
-            output.to_string().into()
-        }
+        (
+            OutputSpec::Stdout
+            | OutputSpec::Player(_)
+            | OutputSpec::File(_)
+            | OutputSpec::Program(_),
+            _,
+        ) => output.to_string().into(),
     }
 }
 

@@ -1,10 +1,13 @@
-//! Payload out: to a file, to stdout, to a player.
+//! Payload out: to a file, to stdout, to a player, to the program itself.
 //!
 //! Each output has a ring of its own, and those that have to wait each wait on a thread of their own: a
-//! slow one stalls neither the network nor its neighbours. Those that never wait share one.
+//! slow one stalls neither the network nor its neighbours. Those that never wait share one. What the program
+//! reads itself it takes out of the ring.
 
+mod bell;
 mod file;
 mod player;
+mod reader;
 mod ring;
 mod sink;
 mod stdout;
@@ -28,9 +31,15 @@ use proto::endpoint::{EndpointError, UdpAddress};
 use proto::receiver::Delivered;
 use serde::{Deserialize, Serialize};
 
+use crate::summary::Ended;
+
+use bell::Bell;
+pub use reader::Inbox;
+pub(crate) use reader::Reader;
 use ring::Ring;
 use task::Task;
-pub(crate) use verdict::{Finished, Flaw};
+pub(crate) use verdict::Finished;
+pub use verdict::Flaw;
 
 /// Where the payload of a stream goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +50,8 @@ pub enum OutputSpec {
     File(PathBuf),
     /// `udp://…`: plain datagrams for a player.
     Player(UdpAddress),
+    /// The program around this library, which reads it with a [`crate::Subscriber`].
+    Program(Inbox),
 }
 
 /// What becomes of an output when a session ends or another begins.
@@ -114,8 +125,16 @@ pub(crate) struct Crew {
 pub(crate) struct Output {
     ring: Arc<Ring>,
     progress: Arc<Mutex<Progress>>,
-    task: Arc<Task>,
-    writers: Workers,
+    taker: Taker,
+}
+
+/// Who takes what is in the ring.
+#[derive(Debug)]
+enum Taker {
+    /// One of these, to write it.
+    Writers(Arc<Task>, Workers),
+    /// The program, which listens to this.
+    Program(Arc<Bell>),
 }
 
 /// How far an output has come.
@@ -129,6 +148,8 @@ pub(crate) struct Progress {
     pub(crate) finished: Option<Finished>,
     /// Why nothing more is written.
     pub(crate) stopped: Option<Stopped>,
+    /// Why nothing more comes.
+    pub(crate) ended: Option<Ended>,
 }
 
 /// Why an output is not written any longer.
@@ -151,9 +172,16 @@ impl Output {
         let Crew { waker, writers } = crew;
         let ring = Arc::new(Ring::new(RING_BYTES, waker));
         let progress = Arc::new(Mutex::new(Progress::default()));
-        let writer = writer::Writer::new(sink, Arc::clone(&ring), Arc::clone(&progress));
-        let task = Arc::new(Task::new(writer, Arc::clone(&ring), Arc::clone(&progress)));
-        Ok(Self { ring, progress, task, writers })
+        let shares = || (Arc::clone(&ring), Arc::clone(&progress));
+        let Some(sink) = sink else {
+            let bell = Arc::new(Bell::default());
+            spec.connect(Reader::new(shares(), Arc::clone(&bell)));
+            return Ok(Self { ring, progress, taker: Taker::Program(bell) });
+        };
+        let (of_writer, of_task) = (shares(), shares());
+        let writer = writer::Writer::new(sink, of_writer.0, of_writer.1);
+        let task = Arc::new(Task::new(writer, of_task.0, of_task.1));
+        Ok(Self { ring, progress, taker: Taker::Writers(task, writers) })
     }
 
     /// Whether there is room for more; if not, the waker rings when there is.
@@ -180,9 +208,18 @@ impl Output {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether all is written that will be.
+    /// Whether all is written that will be. The program may read what is left when all else is over.
     pub(crate) fn is_finished(&self) -> bool {
-        self.task.is_ended()
+        match &self.taker {
+            Taker::Writers(task, _) => task.is_ended(),
+            Taker::Program(_) => true,
+        }
+    }
+
+    /// Why nothing more will come.
+    pub(crate) fn tell(&self, ended: &Ended) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.ended = Some(ended.clone());
     }
 
     /// No more comes: what is in the ring is written, then it ends.
@@ -194,14 +231,19 @@ impl Output {
     /// Waits until all is written, and says how far it came.
     pub(crate) fn finish(self) -> Progress {
         self.close();
-        self.task.wait();
+        if let Taker::Writers(task, _) = &self.taker {
+            task.wait();
+        }
         self.progress()
     }
 
-    /// Has what is in the ring written.
+    /// Has what is in the ring taken.
     fn call(&self) {
         if self.ring.calls() {
-            self.writers.give(Arc::<Task>::clone(&self.task));
+            match &self.taker {
+                Taker::Writers(task, writers) => writers.give(Arc::<Task>::clone(task)),
+                Taker::Program(bell) => bell.ring(),
+            }
         }
     }
 }
@@ -218,7 +260,7 @@ impl OutputSpec {
     #[must_use]
     pub fn default_sessions(&self) -> Sessions {
         match self {
-            Self::Stdout | Self::File(_) => Sessions::Once,
+            Self::Stdout | Self::File(_) | Self::Program(_) => Sessions::Once,
             Self::Player(_) => Sessions::Follow,
         }
     }
@@ -230,8 +272,8 @@ impl OutputSpec {
     pub(crate) fn default_on_full(&self, is_timely: bool) -> OnFull {
         match self {
             Self::Player(_) => OnFull::DropOldest,
-            Self::Stdout | Self::File(_) if is_timely => OnFull::DropOldest,
-            Self::Stdout | Self::File(_) => OnFull::Block,
+            Self::Stdout | Self::File(_) | Self::Program(_) if is_timely => OnFull::DropOldest,
+            Self::Stdout | Self::File(_) | Self::Program(_) => OnFull::Block,
         }
     }
 }
@@ -240,6 +282,13 @@ impl OutputSpec {
     /// Whether what is written there is gone, so that several may write at once.
     pub(crate) fn is_nowhere(&self) -> bool {
         matches!(self, Self::File(path) if path.as_os_str() == "/dev/null")
+    }
+
+    /// Gives the program what it reads with, if it is the program that reads.
+    fn connect(&self, reader: Reader) {
+        if let Self::Program(inbox) = self {
+            inbox.set(reader);
+        }
     }
 
     /// As a sentence names it.
@@ -278,6 +327,7 @@ impl fmt::Display for OutputSpec {
             Self::Stdout => f.write_str("-"),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Player(address) => write!(f, "{address}"),
+            Self::Program(_) => f.write_str("the program"),
         }
     }
 }

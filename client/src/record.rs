@@ -35,7 +35,7 @@ pub(crate) enum Record<'a> {
     /// Nothing is heard of the session.
     Silent { group: &'a str, session: String },
     /// A session ended.
-    Ended { group: &'a str, session: String, bytes: u64, complete: bool, sha256: &'a str },
+    Ended { group: &'a str, session: String, bytes: u64, complete: bool, sha256: Option<&'a str> },
     /// A group was left.
     Left { group: &'a str, reason: &'a str },
 }

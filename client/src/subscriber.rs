@@ -36,7 +36,7 @@ use feedback::FeedbackSockets;
 use links::Links;
 
 /// All that the receive thread owns.
-pub(crate) struct Subscriber {
+pub(crate) struct ReceiveThread {
     clock: Clock,
     poller: Poller,
     crew: Crew,
@@ -72,7 +72,7 @@ pub(crate) struct Subscriber {
     is_news: bool,
 }
 
-/// What a [`Subscriber`] is made of.
+/// What a [`ReceiveThread`] is made of.
 pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) poller: Poller,
@@ -85,7 +85,7 @@ pub(crate) struct Parts {
     pub(crate) run_for: Option<Duration>,
 }
 
-impl Subscriber {
+impl ReceiveThread {
     /// Joins everything in `prepared`, or nothing.
     pub(crate) fn new(parts: Parts, prepared: Vec<Prepared>) -> anyhow::Result<Self> {
         let now = parts.clock.now();
@@ -206,6 +206,7 @@ impl Subscriber {
     fn leave(&mut self, id: u32, ended: Ended, now: Timestamp) {
         let Some(mut subscription) = self.subscriptions.remove(&id) else { return };
         self.deadlines.remove(id);
+        subscription.tell_output(&ended);
         if let Some(feedback) = self.feedback.of(&subscription) {
             subscription.leave(bye_reason(&ended), now, feedback);
         }

@@ -321,6 +321,11 @@ impl Subscription {
         all.into_iter().flatten().min().unwrap_or(Timestamp::NEVER)
     }
 
+    /// Tells whoever reads the output why nothing more will come.
+    pub(crate) fn tell_output(&self, ended: &Ended) {
+        self.output.tell(ended);
+    }
+
     /// Leaves the group and begins to say good-bye; what the output has yet to write, it writes.
     pub(crate) fn leave(&mut self, reason: ByeReason, now: Timestamp, feedback: &FeedbackSocket) {
         self.receiver.leave(reason, now);

@@ -36,13 +36,17 @@ pub(super) enum SinkError {
     Io(#[from] io::Error),
 }
 
-/// Opens what `spec` names.
-pub(super) fn open(spec: &OutputSpec, sessions: Sessions) -> Result<Box<dyn Sink>, OutputError> {
-    Ok(match spec {
+/// Opens what `spec` names; none if the program reads it itself.
+pub(super) fn open(
+    spec: &OutputSpec,
+    sessions: Sessions,
+) -> Result<Option<Box<dyn Sink>>, OutputError> {
+    Ok(Some(match spec {
         OutputSpec::Stdout => Box::new(stdout::Stdout::open().map_err(OutputError::Stdout)?),
         OutputSpec::File(path) => file::open(path, sessions)?,
         OutputSpec::Player(address) => Box::new(player::Player::open(address)?),
-    })
+        OutputSpec::Program(_) => return Ok(None),
+    }))
 }
 
 /// Writes all payloads, as few calls as the system allows.

@@ -11,7 +11,8 @@ use proto::receiver::{Ending, SessionInfo};
 pub(super) struct Verdict {
     session: SessionId,
     bytes: u64,
-    sha256: digest::Context,
+    /// None where nobody wants to know.
+    sha256: Option<digest::Context>,
     lost: u64,
     began_late: bool,
 }
@@ -23,8 +24,8 @@ pub(crate) struct Finished {
     pub(crate) session: SessionId,
     /// Bytes delivered.
     pub(crate) bytes: u64,
-    /// SHA-256 of them.
-    pub(crate) sha256: [u8; 32],
+    /// SHA-256 of them, if they were hashed.
+    pub(crate) sha256: Option<[u8; 32]>,
     /// The publisher stopped before its input ended.
     pub(crate) is_aborted: bool,
     /// Why it is not the whole stream, if it is not.
@@ -33,7 +34,7 @@ pub(crate) struct Finished {
 
 /// Why what was delivered is not the whole stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub enum Flaw {
     /// Packets were given up.
     Lost(u64),
     /// It was joined after its beginning, which is not to be had.
@@ -48,11 +49,11 @@ pub(crate) enum Flaw {
 
 impl Verdict {
     /// Nothing delivered yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_hashed: bool) -> Self {
         Self {
             session: SessionId::default(),
             bytes: 0,
-            sha256: digest::Context::new(&digest::SHA256),
+            sha256: is_hashed.then(|| digest::Context::new(&digest::SHA256)),
             lost: 0,
             began_late: false,
         }
@@ -60,17 +61,22 @@ impl Verdict {
 
     /// A session begins.
     pub(super) fn begin(&mut self, session: &SessionInfo) {
-        *self = Self::new();
+        *self = Self::new(self.sha256.is_some());
         self.session = session.session;
         self.began_late = session.first.0 > 0;
     }
 
     /// Payload was written.
     pub(super) fn add(&mut self, payloads: &[Bytes]) {
-        for payload in payloads {
-            self.sha256.update(payload);
-            self.bytes += payload.len() as u64;
+        payloads.iter().for_each(|payload| self.add_one(payload));
+    }
+
+    /// A payload was handed out.
+    pub(super) fn add_one(&mut self, payload: &[u8]) {
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(payload);
         }
+        self.bytes += payload.len() as u64;
     }
 
     /// Packets were given up.
@@ -80,18 +86,18 @@ impl Verdict {
 
     /// The session ended.
     pub(super) fn end(&self, ending: &Ending) -> Finished {
-        let digest = self.sha256.clone().finish();
-        let sha256: [u8; 32] = digest.as_ref().try_into().unwrap_or_default();
+        let digest = self.sha256.clone().map(digest::Context::finish);
+        let sha256 = digest.map(|digest| digest.as_ref().try_into().unwrap_or_default());
         Finished {
             session: self.session,
             bytes: self.bytes,
             sha256,
             is_aborted: ending.aborted,
-            flaw: self.flaw(ending, &sha256),
+            flaw: self.flaw(ending, sha256),
         }
     }
 
-    fn flaw(&self, ending: &Ending, sha256: &[u8; 32]) -> Option<Flaw> {
+    fn flaw(&self, ending: &Ending, sha256: Option<[u8; 32]>) -> Option<Flaw> {
         if self.lost > 0 {
             Some(Flaw::Lost(self.lost))
         } else if self.began_late {
@@ -100,7 +106,7 @@ impl Verdict {
             Some(Flaw::Aborted)
         } else if ending.bytes != self.bytes {
             Some(Flaw::Length(ending.bytes))
-        } else if ending.sha256.is_some_and(|stated| stated != *sha256) {
+        } else if ending.sha256.zip(sha256).is_some_and(|(stated, found)| stated != found) {
             Some(Flaw::Hash)
         } else {
             None

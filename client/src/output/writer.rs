@@ -45,7 +45,7 @@ impl Writer {
             sink,
             ring,
             progress,
-            verdict: Verdict::new(),
+            verdict: Verdict::new(true),
             items: VecDeque::new(),
             run: Vec::new(),
             run_cost: 0,

@@ -4,7 +4,7 @@ use proto::Timestamp;
 use proto::endpoint::Endpoint;
 use tokio::sync::oneshot;
 
-use super::Subscriber;
+use super::ReceiveThread;
 use crate::subscription::Prepared;
 use crate::summary::Ended;
 
@@ -20,7 +20,7 @@ pub(crate) enum Command {
 /// Where the answer goes: an error says why not.
 pub(crate) type Answer = oneshot::Sender<Result<(), String>>;
 
-impl Subscriber {
+impl ReceiveThread {
     pub(super) fn take_commands(&mut self, now: Timestamp) {
         while let Ok(command) = self.commands.try_recv() {
             let (result, answer) = match command {

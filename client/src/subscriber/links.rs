@@ -8,7 +8,7 @@ use host::link_watch::LinkWatch;
 use host::poller::{Interest, Poller, Token};
 use proto::Timestamp;
 
-use super::{Subscriber, group_token};
+use super::{ReceiveThread, group_token};
 
 /// When to look at the interfaces again.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Links {
 
 struct Settled(bool);
 
-impl Subscriber {
+impl ReceiveThread {
     pub(super) fn look_at_links(&mut self, now: Timestamp) {
         let Some(Settled(is_settled)) = self.links.due(now) else { return };
         let interfaces = match Interface::all() {

@@ -6,10 +6,10 @@ use host::poller::Token;
 use proto::SessionId;
 use proto::wire::decode_header;
 
-use super::Subscriber;
+use super::ReceiveThread;
 use super::links::LINKS;
 
-impl Subscriber {
+impl ReceiveThread {
     /// Reads what became ready.
     pub(super) fn read_ready(&mut self) {
         if self.events.woken() {

@@ -84,7 +84,7 @@ fn summary(tally: &Tally, progress: &Progress, ended: Ended) -> StreamSummary {
         ended,
         totals: totals(tally, progress.bytes),
         complete: finished.is_some_and(Finished::is_whole),
-        sha256: finished.map(|finished| hex(&finished.sha256)),
+        sha256: finished.and_then(|finished| finished.sha256).map(|sha256| hex(&sha256)),
         join_to_first_packet_ms: first,
         missing: Vec::new(),
         missing_is_cut: false,

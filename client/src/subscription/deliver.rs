@@ -128,7 +128,7 @@ impl Subscription {
             session: finished.session.to_string(),
             bytes: finished.bytes,
             complete: finished.is_whole(),
-            sha256: &hex(&finished.sha256),
+            sha256: finished.sha256.map(|sha256| hex(&sha256)).as_deref(),
         });
         let asked_live = self.config.start == proto::config::Start::Live;
         match &finished.flaw {

@@ -1,0 +1,178 @@
+//! What a subscription is told before it begins.
+
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use host::interface::InterfaceSpec;
+use host::shutdown::Shutdown;
+use proto::config::Start;
+use proto::endpoint::Endpoint;
+use proto::wire::Name;
+use proto::{ByteCount, Delivery};
+
+use super::Subscriber;
+use crate::config::{Config, Defaults};
+use crate::flags::host_name;
+use crate::impair::ImpairSpec;
+use crate::output::{Inbox, OnFull, OutputSpec, Sessions};
+use crate::run::Run;
+use crate::summary::Summary;
+
+/// Makes a [`Subscriber`]. Every value can be written as on the command line and parsed:
+/// `.interface("eth0".parse()?)`.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    endpoint: Endpoint,
+    fallback: Option<Endpoint>,
+    on_full: Option<OnFull>,
+    defaults: Defaults,
+    run_for: Option<Duration>,
+    is_hashed: bool,
+}
+
+impl Builder {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        let defaults = Defaults { name: host_name(), ..Defaults::default() };
+        Self { endpoint, fallback: None, on_full: None, defaults, run_for: None, is_hashed: false }
+    }
+
+    /// Joins by this interface; must be said where there are several.
+    pub fn interface(mut self, interface: InterfaceSpec) -> Self {
+        self.defaults.interface = Some(interface);
+        self
+    }
+
+    /// What this subscriber is called; otherwise as the host.
+    pub fn name(mut self, name: Name) -> Self {
+        self.defaults.name = name;
+        self
+    }
+
+    /// The only stream of the group that is wanted; otherwise the first that is heard.
+    pub fn stream(mut self, stream: Name) -> Self {
+        self.defaults.stream = Some(stream);
+        self
+    }
+
+    /// Where to start in a session that is under way; otherwise with what is sent next.
+    pub fn start(mut self, start: Start) -> Self {
+        self.defaults.start = Some(start);
+        self
+    }
+
+    /// What is older than this is not waited for, whatever the publisher says.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.defaults.delivery = Some(Delivery::Timely(deadline));
+        self
+    }
+
+    /// Where the stream is asked for while the group is not heard: `unicast://…` or `tcp://…`.
+    pub fn fallback(mut self, publisher: Endpoint) -> Self {
+        self.fallback = Some(publisher);
+        self
+    }
+
+    /// What follows the end of a session; otherwise nothing.
+    pub fn sessions(mut self, sessions: Sessions) -> Self {
+        self.defaults.sessions = Some(sessions);
+        self
+    }
+
+    /// What happens when it is read too slowly.
+    pub fn on_full(mut self, on_full: OnFull) -> Self {
+        self.on_full = Some(on_full);
+        self
+    }
+
+    /// Payload that may wait for a gap to close, or to be read.
+    pub fn window(mut self, window: ByteCount) -> Self {
+        self.defaults.window = window;
+        self
+    }
+
+    /// Sends nothing, ever: there is no way back.
+    pub fn mute(mut self, is_mute: bool) -> Self {
+        self.defaults.mute = is_mute;
+        self
+    }
+
+    /// A session that ends in silence is given up after this; otherwise after 30 s.
+    pub fn silent_timeout(mut self, timeout: Duration) -> Self {
+        self.defaults.silent_timeout = timeout;
+        self
+    }
+
+    /// Leaves after this, whatever comes.
+    pub fn run_for(mut self, time: Duration) -> Self {
+        self.run_for = Some(time);
+        self
+    }
+
+    /// Whether to compute the SHA-256 of what is handed out, and to compare it with the
+    /// publisher's: see `Builder::hashed` there.
+    pub fn hashed(mut self, is_hashed: bool) -> Self {
+        self.is_hashed = is_hashed;
+        self
+    }
+
+    /// Loses, doubles and reorders datagrams on purpose.
+    pub fn impair(mut self, impair: ImpairSpec) -> Self {
+        self.defaults.impair = Some(impair);
+        self
+    }
+
+    /// Joins; what is sent from now on is heard.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be done as said, or the system refuses; the error says which, and what to
+    /// say instead.
+    pub fn join(self) -> anyhow::Result<Subscriber> {
+        if let Some(group) = self.endpoint.group() {
+            group.check_joinable()?;
+        }
+        let inbox = Inbox::default();
+        let output = OutputSpec::Program(inbox.clone());
+        let mut subscription = self.defaults.subscription(self.endpoint, output);
+        subscription.fallback = self.fallback;
+        subscription.on_full = self.on_full;
+        let config = Config {
+            subscriptions: vec![subscription],
+            defaults: self.defaults,
+            run_for: self.run_for,
+            control: None,
+            metrics: None,
+            json: false,
+            progress: false,
+        };
+        let shutdown = Shutdown::new();
+        let thread = receive(config, shutdown.clone())?;
+        let mut reader = inbox.take().context("nothing was joined")?;
+        if self.is_hashed {
+            reader.hash();
+        }
+        Ok(Subscriber { reader, shutdown, thread: Some(thread), is_over: false })
+    }
+}
+
+/// Joins on a thread that receives from then on: what waits for sockets cannot change threads.
+fn receive(config: Config, shutdown: Shutdown) -> anyhow::Result<Receiving> {
+    let (tell, joined) = mpsc::channel();
+    let run = move || {
+        let run = Run::start(&config, shutdown)?;
+        tell.send(()).context("nobody waits for it any longer")?;
+        run.finish()
+    };
+    let thread = thread::Builder::new().name("receive".to_owned()).spawn(run);
+    let thread = thread.context("no thread to receive with")?;
+    if joined.recv().is_err() {
+        let why = thread.join().map_err(|_| anyhow!("the receive thread ended unexpectedly"))?;
+        bail!(why.err().context("nothing was joined")?);
+    }
+    Ok(thread)
+}
+
+type Receiving = JoinHandle<anyhow::Result<Summary>>;
