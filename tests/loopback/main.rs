@@ -3,6 +3,7 @@
 //! IPv4 only: the loopback interface of Linux takes no IPv6 multicast. The lab tests have both.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod messages;
 mod ways;
 
 use std::net::UdpSocket;
