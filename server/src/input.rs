@@ -1,5 +1,7 @@
-//! Where a stream comes from: read, hashed and cut on a thread of its own; or pushed by the program.
+//! Where a stream comes from: read and hashed on a thread of its own, or of all live ones; or pushed by
+//! the program.
 
+mod live;
 mod outbox;
 mod queue;
 mod reader;
@@ -21,6 +23,7 @@ use host::poller::Waker;
 use host::shutdown::Shutdown;
 use proto::sender::Row;
 
+pub use self::live::Live;
 use self::outbox::Outbox;
 pub use self::queue::{Queue, SendError};
 use self::reader::Reader;
@@ -125,12 +128,12 @@ impl InputConfig {
         }
     }
 
-    /// Opens it: what cannot be read is found before anything is sent.
+    /// Opens it, one of so many `inputs`: what cannot be read is found before anything is sent.
     ///
     /// # Errors
     ///
     /// When it cannot be read; the error names it.
-    pub fn open(&self) -> anyhow::Result<Input> {
+    pub fn open(&self, inputs: usize) -> anyhow::Result<Input> {
         match self {
             Self::File(path) => {
                 let file = File::open(path).with_context(|| path.display().to_string())?;
@@ -148,7 +151,7 @@ impl InputConfig {
                 Ok(Input { source, len: None, is_live: false })
             }
             Self::Udp(udp) => {
-                let source = Source::Udp(udp.listen()?);
+                let source = Source::Udp(udp.listen(inputs)?);
                 Ok(Input { source, len: None, is_live: true })
             }
             Self::Queue(queue) => {
@@ -161,7 +164,8 @@ impl InputConfig {
 
 impl Input {
     /// Starts reading; `wake` is rung when something was handed over. A file or stdin is read
-    /// only as fast as it is taken; what an encoder sends too fast is dropped and counted.
+    /// only as fast as it is taken; what an encoder sends too fast is dropped and counted. One that is
+    /// live is added to `live`, which is still to be started.
     ///
     /// `stop` ends it: the thread hands over its end and returns.
     ///
@@ -170,25 +174,26 @@ impl Input {
     /// When no thread can be started.
     pub fn start(
         self,
+        live: &mut Live,
         stop: &Shutdown,
         wake: Waker,
         counters: Arc<InputCounters>,
     ) -> io::Result<Items> {
-        if let Source::Queue(queue) = self.source {
-            queue.connect(wake, counters);
-            return Ok(Items::Queue(queue));
-        }
         let (sender, receiver) = sync_channel(QUEUE_LEN);
-        let outbox = Outbox::new(sender, wake, counters);
-        let stopped = Waker::new()?;
-        stop.wakes(stopped.clone());
-        let read = move || match self.source {
-            Source::Reader(reader) => outbox.finish(|outbox| reader.run(outbox, &stopped)),
-            Source::Udp(listener) => outbox.finish(|outbox| listener.run(outbox, &stopped)),
-            // It has no thread: connected above.
-            Source::Queue(_) => {}
-        };
-        thread::Builder::new().name("input".to_owned()).spawn(read)?;
+        match self.source {
+            Source::Queue(queue) => {
+                queue.connect(wake, counters);
+                return Ok(Items::Queue(queue));
+            }
+            Source::Udp(listener) => live.add(listener, Outbox::new(sender, wake, counters)),
+            Source::Reader(reader) => {
+                let outbox = Outbox::new(sender, wake, counters);
+                let stopped = Waker::new()?;
+                stop.wakes(stopped.clone());
+                let read = move || outbox.finish(|outbox| reader.run(outbox, &stopped));
+                thread::Builder::new().name("input".to_owned()).spawn(read)?;
+            }
+        }
         Ok(Items::Thread(receiver))
     }
 }

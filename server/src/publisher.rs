@@ -25,7 +25,7 @@ use self::stream::{Feed, Way};
 pub(crate) use self::stream::{Stream, StreamEnd};
 use crate::config::Config;
 use crate::config::route::Outlet;
-use crate::input::{Input, InputCounters};
+use crate::input::{Input, InputCounters, Live};
 use crate::report::News;
 use crate::snapshot::{Mode, Shared};
 use crate::socket::Socket;
@@ -71,7 +71,7 @@ impl DataThread {
         let Lines { arrivals, shared, news } = lines;
         let (clock, poller) = (Clock::start(), Poller::new()?);
         shutdown.wakes(poller.waker());
-        let stop_inputs = Shutdown::new();
+        let (stop_inputs, mut live) = (Shutdown::new(), Live::default());
         let mut sockets = Sockets::default();
         let listened = config.tcp_addresses();
         let mut streams = Vec::with_capacity(config.streams.len());
@@ -90,10 +90,12 @@ impl DataThread {
             }
             let counters = Arc::new(InputCounters::default());
             let (len, is_live) = (input.len, input.is_live);
-            let items = input.start(&stop_inputs, poller.waker(), Arc::clone(&counters))?;
+            let wake = poller.waker();
+            let items = input.start(&mut live, &stop_inputs, wake, Arc::clone(&counters))?;
             let feed = Feed::new(items, counters, len, is_live);
             streams.push(Stream::new(config, feed, ways, clock.now())?);
         }
+        live.start(&stop_inputs)?;
         let feedback = Feedback::new(&streams);
         let links = Links::new(arrivals, streams.len());
         let sockets = sockets.open;

@@ -31,7 +31,7 @@ impl Run {
             tracing::warn!("{warning}");
         }
         let listener = config.metrics.map(http::bind).transpose()?;
-        let inputs = config.streams.iter().map(|stream| stream.input.open());
+        let inputs = config.streams.iter().map(|stream| stream.input.open(config.streams.len()));
         let inputs = inputs.collect::<anyhow::Result<Vec<_>>>()?;
         let shared = Shared::default();
         let (tell, news) = mpsc::channel(NEWS_KEPT);

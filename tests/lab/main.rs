@@ -37,6 +37,7 @@ mod fallback;
 mod flap;
 mod garbage;
 mod invited;
+mod many;
 mod media;
 mod membership;
 mod overhead;

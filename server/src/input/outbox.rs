@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
@@ -63,13 +64,32 @@ impl Outbox {
 
     /// Runs `read` to its end, then tells how it ended.
     pub(super) fn finish(mut self, read: impl FnOnce(&mut Self) -> io::Result<()>) {
-        let last = match read(&mut self) {
+        let result = read(&mut self);
+        let (last, sender, wake) = self.into_last(result);
+        if sender.send(last).is_ok() {
+            wake.wake();
+        }
+    }
+
+    /// Tells how it ended without waiting for room: others are read by the same thread.
+    pub(super) fn finish_aside(self, result: io::Result<()>) {
+        let (last, sender, wake) = self.into_last(result);
+        match sender.try_send(last) {
+            Ok(()) => wake.wake(),
+            Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(last)) => {
+                let wait = move || sender.send(last).is_ok().then(|| wake.wake());
+                drop(thread::spawn(wait));
+            }
+        }
+    }
+
+    fn into_last(self, result: io::Result<()>) -> (Item, SyncSender<Item>, Waker) {
+        let last = match result {
             Ok(()) => Item::End { sha256: Some(sha256(self.digest)) },
             Err(error) => Item::Failed(error),
         };
-        if self.sender.send(last).is_ok() {
-            self.wake.wake();
-        }
+        (last, self.sender, self.wake)
     }
 
     fn count(&mut self, payload: &Bytes) {

@@ -2,16 +2,14 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use bytes::Bytes;
 use host::interface::{Family, Interface, InterfaceSpec, choose};
-use host::poller::Waker;
 use proto::endpoint::UdpAddress;
 use quinn_udp::{RecvMeta, UdpSocketState};
-use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use super::outbox::{Closed, Outbox};
@@ -63,9 +61,10 @@ impl UdpInput {
         Ok(Self { listen, interface, source: address.source, rtp })
     }
 
-    pub(super) fn listen(&self) -> anyhow::Result<Listener> {
-        let socket =
-            self.bind().with_context(|| format!("cannot listen at udp://{}", self.listen))?;
+    pub(super) fn listen(&self, inputs: usize) -> anyhow::Result<Listener> {
+        let socket = self
+            .bind(receive_buffer_len(inputs))
+            .with_context(|| format!("cannot listen at udp://{}", self.listen))?;
         if self.listen.ip().is_multicast() {
             self.join(&socket).with_context(|| format!("cannot join {}", self.listen.ip()))?;
         }
@@ -74,7 +73,7 @@ impl UdpInput {
         Ok(Listener { socket, state, rtp: Rtp::new(self.rtp) })
     }
 
-    fn bind(&self) -> io::Result<Socket> {
+    fn bind(&self, buffer_len: usize) -> io::Result<Socket> {
         let domain = Domain::for_address(self.listen);
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         if self.listen.is_ipv6() {
@@ -89,14 +88,14 @@ impl UdpInput {
                 socket.set_multicast_all_v6(false)?;
             }
         }
-        socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN)?;
+        socket.set_recv_buffer_size(buffer_len)?;
         // The kernel doubles what it grants, for its own accounting.
         let granted = socket.recv_buffer_size()? / 2;
-        if granted < RECEIVE_BUFFER_LEN {
+        if granted < buffer_len {
             tracing::info!(
                 granted,
-                wanted = RECEIVE_BUFFER_LEN,
-                "the input's socket buffer was cut: sysctl -w net.core.rmem_max={RECEIVE_BUFFER_LEN}"
+                wanted = buffer_len,
+                "the input's socket buffer was cut: sysctl -w net.core.rmem_max={buffer_len}"
             );
         }
         socket.bind(&self.listen.into())?;
@@ -125,36 +124,14 @@ impl UdpInput {
 }
 
 impl Listener {
-    /// Receives until `stopped` rings.
-    pub(super) fn run(mut self, outbox: &mut Outbox, stopped: &Waker) -> io::Result<()> {
-        let mut memory = vec![0; BUFFERS * BUFFER_LEN];
-        let mut metas = [RecvMeta::default(); BUFFERS];
-        loop {
-            let mut waits = [
-                PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(stopped.as_fd(), PollFlags::IN),
-            ];
-            match poll(&mut waits, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            let [_, stop] = waits.map(|wait| !wait.revents().is_empty());
-            if stop {
-                return Ok(());
-            }
-            if let Err(Closed) = self.receive(&mut memory, &mut metas, outbox)? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn receive(
+    /// Receives what is there, some of it, and hands it over.
+    pub(super) fn receive(
         &mut self,
-        memory: &mut [u8],
-        metas: &mut [RecvMeta; BUFFERS],
+        memory: &mut Memory,
         outbox: &mut Outbox,
     ) -> io::Result<Result<(), Closed>> {
-        let mut buffers: Vec<_> = memory.chunks_mut(BUFFER_LEN).map(IoSliceMut::new).collect();
+        let Memory { bytes, metas } = memory;
+        let mut buffers: Vec<_> = bytes.chunks_mut(BUFFER_LEN).map(IoSliceMut::new).collect();
         let count = match self.state.recv((&self.socket).into(), &mut buffers, metas) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Ok(())),
@@ -176,6 +153,36 @@ impl Listener {
         Ok(outbox.offer(payloads))
     }
 }
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What is received into, by all inputs in turn.
+pub(super) struct Memory {
+    bytes: Vec<u8>,
+    metas: [RecvMeta; BUFFERS],
+}
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self { bytes: vec![0; BUFFERS * BUFFER_LEN], metas: [RecvMeta::default(); BUFFERS] }
+    }
+}
+
+/// What each of so many inputs asks for: one thread reads them all, and the kernel's memory is not
+/// endless.
+fn receive_buffer_len(inputs: usize) -> usize {
+    (ALL_RECEIVE_BUFFERS / inputs.max(1)).clamp(LEAST_RECEIVE_BUFFER_LEN, RECEIVE_BUFFER_LEN)
+}
+
+/// Of all inputs together.
+const ALL_RECEIVE_BUFFERS: usize = 256 << 20;
+
+/// A quarter of a second of 8 Mbit/s.
+const LEAST_RECEIVE_BUFFER_LEN: usize = 256 << 10;
 
 /// A second of 60 Mbit/s: more than an encoder sends while the thread is held up.
 const RECEIVE_BUFFER_LEN: usize = 8 << 20;
