@@ -52,7 +52,7 @@ impl Event {
     pub(super) fn new(delivered: Delivered, finished: impl Fn() -> Option<Finished>) -> Self {
         match delivered {
             Delivered::Payload(payload) => Self::Message(payload.bytes),
-            Delivered::Session(session) => Self::Session(Box::new(session)),
+            Delivered::Session(session) => Self::Session(session),
             Delivered::Gap(gap) => {
                 Self::Gap { first: gap.range.first, end: gap.range.end, cause: gap.cause }
             }

@@ -12,7 +12,7 @@ use proto::{Delivery, Seq, SeqRange, SessionId};
 use super::*;
 
 fn session(id: u64, first: u64) -> Delivered {
-    Delivered::Session(SessionInfo {
+    Delivered::Session(Box::new(SessionInfo {
         session: SessionId(id),
         started_us: id,
         name: "test".parse().unwrap(),
@@ -22,7 +22,7 @@ fn session(id: u64, first: u64) -> Delivered {
         restart: id > 1,
         first: Seq(first),
         missed: None,
-    })
+    }))
 }
 
 fn payload(seq: u64, bytes: &'static [u8]) -> Delivered {

@@ -85,7 +85,7 @@ impl Listener {
         while !self.stuck {
             match self.receiver.pull(now) {
                 None => break,
-                Some(Delivered::Session(info)) => self.begin(info),
+                Some(Delivered::Session(info)) => self.begin(*info),
                 Some(Delivered::Payload(payload)) => self.check(&payload, source, payload_len),
                 Some(Delivered::Gap(gap)) => {
                     self.expect(gap.range.first, "a gap at");

@@ -61,7 +61,7 @@ impl Receiver {
         }
         self.session = Some(session);
         self.stats.sessions += 1;
-        self.ready.push_back(Delivered::Session(info.clone()));
+        self.ready.push_back(Delivered::Session(Box::new(info.clone())));
         self.events.push_back(Event::Adopted(info));
     }
 

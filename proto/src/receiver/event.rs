@@ -12,8 +12,8 @@ use crate::{Delivery, Seq, SeqRange, SessionId};
 /// The next thing in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// A session begins; what follows is of it.
-    Session(SessionInfo),
+    /// A session begins; what follows is of it. Boxed, so that payload is moved and not this.
+    Session(Box<SessionInfo>),
     /// Bytes of the stream, or one whole message.
     Payload(Payload),
     /// Packets that will not come.

@@ -35,25 +35,41 @@ impl Records {
             payload.advance(start);
             self.in_step = true;
         }
-        if self.partial.is_empty() {
-            payload = whole(payload, &mut out);
-        }
-        if payload.is_empty() {
+        if !self.complete(&mut payload, &mut out) {
             return;
         }
-        self.partial.extend_from_slice(&payload);
-        while let Some(len) = record_len(&self.partial) {
-            if len > MAX_RECORD {
-                self.lose_step();
-                return;
-            }
-            if self.partial.len() < len {
-                return;
-            }
-            let mut record = self.partial.split_to(len);
-            record.advance(LEN_LEN);
-            out(record.freeze());
+        let rest = whole(payload, &mut out);
+        self.partial.extend_from_slice(&rest);
+        if record_len(&self.partial).is_some_and(|len| len > MAX_RECORD) {
+            self.lose_step();
         }
+    }
+
+    /// Takes from `payload` what the record lacks that is not whole; false if there is too little, or
+    /// it cannot be one. Nothing else is copied.
+    fn complete(&mut self, payload: &mut Bytes, out: &mut impl FnMut(Bytes)) -> bool {
+        if self.partial.is_empty() {
+            return true;
+        }
+        self.fill(LEN_LEN, payload);
+        let Some(len) = record_len(&self.partial) else { return false };
+        if len > MAX_RECORD {
+            self.lose_step();
+            return false;
+        }
+        self.fill(len, payload);
+        if self.partial.len() < len {
+            return false;
+        }
+        let mut record = self.partial.split();
+        record.advance(LEN_LEN);
+        out(record.freeze());
+        true
+    }
+
+    fn fill(&mut self, len: usize, payload: &mut Bytes) {
+        let lacks = len.saturating_sub(self.partial.len()).min(payload.len());
+        self.partial.extend_from_slice(&payload.split_to(lacks));
     }
 }
 
@@ -106,6 +122,27 @@ mod tests {
         records.lose_step();
         assert!(push(&mut records, b"xyz", NO_RECORD).is_empty());
         assert_eq!(push(&mut records, b"z\0\0\0\x01k", 1), [b"k".to_vec()]);
+    }
+
+    #[test]
+    fn a_record_that_comes_byte_by_byte_is_put_together() {
+        let mut records = Records::default();
+        let row: &'static [u8] = b"\0\0\0\x02ab\0\0\0\0\0\0\0\x01c";
+        let mut got = Vec::new();
+        for at in 0..row.len() {
+            got.extend(push(&mut records, &row[at..=at], 0));
+        }
+        assert_eq!(got, [b"ab".to_vec(), Vec::new(), b"c".to_vec()]);
+    }
+
+    #[test]
+    fn only_what_spans_packets_is_copied() {
+        let mut records = Records::default();
+        push(&mut records, b"\0\0\0\x02a", 0);
+        let payload = Bytes::from_static(b"b\0\0\0\x01c");
+        let mut at = Vec::new();
+        records.push(payload.clone(), 1, |message| at.push(message.as_ptr()));
+        assert_eq!(at.get(1), Some(&payload[5..].as_ptr()));
     }
 
     #[test]
