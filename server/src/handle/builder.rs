@@ -84,8 +84,9 @@ impl Builder {
     }
 
     /// Whether the end of the stream tells the SHA-256 of all messages, so that subscribers can
-    /// prove that they have them; it costs the sending thread about 60 ns for each 64 bytes where
-    /// the processor has no instruction for it, and a fraction of that where it has.
+    /// prove that they have them; otherwise they go by their number of bytes. It costs the sending
+    /// thread, and each reader that checks it, as much again as sending: some 0.2 µs for a message
+    /// of 128 bytes.
     pub fn hashed(mut self, is_hashed: bool) -> Self {
         self.is_hashed = is_hashed;
         self
