@@ -1,0 +1,103 @@
+//! onecast: a file from memory to everyone, into nothing.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+use crate::program::{Program, wait_for_all};
+use crate::scene::{Sample, Scene, egress};
+use crate::stage::Stage;
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub(crate) struct Ours {
+    programs: PathBuf,
+}
+
+impl Ours {
+    pub(crate) fn new(programs: Option<PathBuf>) -> anyhow::Result<Self> {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+        let programs = programs.unwrap_or_else(|| target.join("release"));
+        for name in ["publisher", "subscriber"] {
+            let file = programs.join(name);
+            if !file.is_file() {
+                bail!("no {}: cargo build --release --bins", file.display());
+            }
+        }
+        Ok(Self { programs })
+    }
+
+    /// Sends the scene's bytes; an error if a subscriber has not all of them.
+    pub(crate) fn run(&self, stage: &Stage, scene: &Scene) -> anyhow::Result<Sample> {
+        let endpoint = format!("udp://{}", scene.group(0));
+        let mut subscribers = Vec::new();
+        for host in stage.subscribers(scene.subscribers)? {
+            let mut command = self.command(stage, "subscriber", "receive", &endpoint);
+            let control = stage.path(&format!("{}.control", host.name()));
+            command.args(["-o", "/dev/null", "--name", host.name(), "--control"]).arg(control);
+            subscribers.push(Program::start(host, command)?);
+        }
+        for subscriber in &mut subscribers {
+            subscriber.wait_for("\"joined\"", PATIENCE)?;
+        }
+        let before = egress(stage)?;
+        let mut publisher = [self.publish(stage, scene, &endpoint)?];
+        wait_for_all(&mut subscribers, scene.patience())?;
+        wait_for_all(&mut publisher, scene.patience())?;
+        let egress = egress(stage)? - before;
+        let [publisher] = &publisher;
+        sample(scene, publisher, &subscribers, egress)
+    }
+
+    fn publish(&self, stage: &Stage, scene: &Scene, endpoint: &str) -> anyhow::Result<Program> {
+        let mut command = self.command(stage, "publisher", "send", "--to");
+        let wait_for = format!("{},20s", scene.subscribers);
+        command.args([endpoint, "--wait-for", &wait_for]).arg(stage.file(scene.bytes)?);
+        Program::start(stage.publisher()?, command)
+    }
+
+    /// Either program, with what both are told.
+    pub(crate) fn command(&self, stage: &Stage, name: &str, verb: &str, first: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.args([verb, "--json", "--interface", "eth0", first]);
+        command.current_dir(stage.path(""));
+        command
+    }
+}
+
+fn sample(
+    scene: &Scene,
+    publisher: &Program,
+    subscribers: &[Program],
+    egress: u64,
+) -> anyhow::Result<Sample> {
+    let started = publisher.line_with("\"started\"").context("the publisher never started")?.at;
+    let mut last = started;
+    let mut received = 0;
+    for subscriber in subscribers {
+        let summary = subscriber.object_with("delivered_bytes")?;
+        let ended = subscriber.ended()?;
+        if ended.code != Some(0) || number(&summary, "delivered_bytes") != scene.bytes {
+            bail!("{scene}: a subscriber has not all: {}", subscriber.last_words());
+        }
+        received += number(&summary, "received_datagrams");
+        last = last.max(ended.at);
+    }
+    let summary = publisher.object_with("egress_datagrams")?;
+    let wall = last.duration_since(started);
+    Ok(Sample {
+        sent_packets: number(&summary, "egress_datagrams"),
+        received_packets: received as f64 / subscribers.len().max(1) as f64,
+        ..Sample::of(scene.bytes, wall, publisher, subscribers, egress)?
+    })
+}
+
+fn number(object: &Value, field: &str) -> u64 {
+    object.get(field).and_then(Value::as_u64).unwrap_or(0)
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);
