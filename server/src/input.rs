@@ -179,7 +179,8 @@ impl Input {
         wake: Waker,
         counters: Arc<InputCounters>,
     ) -> io::Result<Items> {
-        let (sender, receiver) = sync_channel(QUEUE_LEN);
+        let queue_len = if self.is_live { LIVE_QUEUE_LEN } else { QUEUE_LEN };
+        let (sender, receiver) = sync_channel(queue_len);
         match self.source {
             Source::Queue(queue) => {
                 queue.connect(wake, counters);
@@ -225,5 +226,9 @@ impl Drop for Items {
     }
 }
 
-/// What waits between an input and the sender: 2 MiB of a file, or as many batches of datagrams.
+/// What waits between an input and the sender: 2 MiB of a file.
 const QUEUE_LEN: usize = 8;
+
+/// The same of an encoder, in datagrams that come one by one: a picture of 300 KB at once, before the
+/// data thread has its turn.
+const LIVE_QUEUE_LEN: usize = 256;
