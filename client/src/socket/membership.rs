@@ -6,16 +6,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proto::endpoint::Group;
 
-/// Whether the kernel lists `group`, and its source, on the interface with this index.
+/// Whether the kernel lists `group`, and its source, on the interface with this index. The table of
+/// sources leaves an interface out whose youngest group has none (`igmp_mcf_get_first`): then the group
+/// alone has to do.
 pub(super) fn is_joined(group: &Group, index: u32) -> io::Result<bool> {
     match (group.address, group.source) {
         (IpAddr::V4(address), None) => Ok(igmp_lists(&read("igmp")?, index, address)),
         (IpAddr::V6(address), None) => Ok(igmp6_lists(&read("igmp6")?, index, address)),
         (IpAddr::V4(address), Some(IpAddr::V4(source))) => {
-            Ok(filter_includes(&read("mcfilter")?, index, &hex_v4(address), &hex_v4(source)))
+            let sources = read("mcfilter")?;
+            Ok(filter_includes(&sources, index, &hex_v4(address), &hex_v4(source))
+                || igmp_lists(&read("igmp")?, index, address))
         }
         (IpAddr::V6(address), Some(IpAddr::V6(source))) => {
-            Ok(filter_includes(&read("mcfilter6")?, index, &hex_v6(address), &hex_v6(source)))
+            let sources = read("mcfilter6")?;
+            Ok(filter_includes(&sources, index, &hex_v6(address), &hex_v6(source))
+                || igmp6_lists(&read("igmp6")?, index, address))
         }
         (IpAddr::V4(_), Some(IpAddr::V6(_))) | (IpAddr::V6(_), Some(IpAddr::V4(_))) => Ok(false),
     }
