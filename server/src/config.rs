@@ -14,7 +14,7 @@ use host::http::HttpAddress;
 use proto::config::{Ahead, Flow, Interleave};
 use proto::endpoint::{Endpoint, same_ethernet_mac};
 use proto::units::SizeOrDuration;
-use proto::wire::{Name, StreamMode};
+use proto::wire::{CODED_HEADER_LEN, CODED_PREFIX_LEN, Name, StreamMode};
 use proto::{Bitrate, ByteCount, Delivery, StreamId};
 
 pub use self::error::ConfigError;
@@ -132,6 +132,11 @@ impl Config {
 }
 
 impl StreamConfig {
+    /// Payload that a full packet carries, in bytes.
+    pub(crate) fn payload_len(&self) -> usize {
+        usize::from(self.datagram_len).saturating_sub(CODED_HEADER_LEN + CODED_PREFIX_LEN)
+    }
+
     fn new(flags: StreamFlags) -> Result<Self, ConfigError> {
         let spec = flags.input.clone().ok_or(ConfigError::NoInput)?;
         let name = match &flags.name {

@@ -3,6 +3,7 @@
 
 mod live;
 mod outbox;
+mod pieces;
 mod queue;
 mod reader;
 mod rtp;
@@ -20,7 +21,6 @@ use std::thread;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use host::poller::Waker;
-use host::shutdown::Shutdown;
 use proto::sender::Row;
 
 pub use self::live::Live;
@@ -58,13 +58,15 @@ pub struct Input {
 /// What an input hands over, in order.
 #[derive(Debug)]
 pub enum Item {
-    /// A piece of the stream, or several messages.
-    Payload {
-        /// Never empty; a message each, in messages mode.
-        payloads: Vec<Bytes>,
+    /// A piece of the stream.
+    Piece {
+        /// Never empty.
+        piece: Bytes,
         /// Whether nothing follows for now, so that a short packet of a stream of bytes should go.
         is_pause: bool,
     },
+    /// Several messages, after which nothing follows for now.
+    Messages(Vec<Bytes>),
     /// Messages, side by side.
     Row(Row),
     /// What waits for company is to go at once.
@@ -164,10 +166,11 @@ impl InputConfig {
 
 impl Input {
     /// Starts reading; `wake` is rung when something was handed over. A file or stdin is read
-    /// only as fast as it is taken; what an encoder sends too fast is dropped and counted. One that is
-    /// live is added to `live`, which is still to be started.
+    /// only as fast as it is taken, in pieces that fill packets of `payload_len` bytes; what an
+    /// encoder sends too fast is dropped and counted. One that is live is added to `live`, which is
+    /// still to be started.
     ///
-    /// `stop` ends it: the thread hands over its end and returns.
+    /// The request to stop of `live` ends it: the thread hands over its end and returns.
     ///
     /// # Errors
     ///
@@ -175,7 +178,7 @@ impl Input {
     pub fn start(
         self,
         live: &mut Live,
-        stop: &Shutdown,
+        payload_len: usize,
         wake: Waker,
         counters: Arc<InputCounters>,
     ) -> io::Result<Items> {
@@ -190,8 +193,8 @@ impl Input {
             Source::Reader(reader) => {
                 let outbox = Outbox::new(sender, wake, counters);
                 let stopped = Waker::new()?;
-                stop.wakes(stopped.clone());
-                let read = move || outbox.finish(|outbox| reader.run(outbox, &stopped));
+                live.stop.wakes(stopped.clone());
+                let read = move || outbox.finish(|outbox| reader.run(outbox, payload_len, &stopped));
                 thread::Builder::new().name("input".to_owned()).spawn(read)?;
             }
         }

@@ -71,7 +71,8 @@ impl DataThread {
         let Lines { arrivals, shared, news } = lines;
         let (clock, poller) = (Clock::start(), Poller::new()?);
         shutdown.wakes(poller.waker());
-        let (stop_inputs, mut live) = (Shutdown::new(), Live::default());
+        let stop_inputs = Shutdown::new();
+        let mut live = Live::new(&stop_inputs);
         let mut sockets = Sockets::default();
         let listened = config.tcp_addresses();
         let mut streams = Vec::with_capacity(config.streams.len());
@@ -90,12 +91,12 @@ impl DataThread {
             }
             let counters = Arc::new(InputCounters::default());
             let (len, is_live) = (input.len, input.is_live);
-            let wake = poller.waker();
-            let items = input.start(&mut live, &stop_inputs, wake, Arc::clone(&counters))?;
+            let (waker, shared) = (poller.waker(), Arc::clone(&counters));
+            let items = input.start(&mut live, config.payload_len(), waker, shared)?;
             let feed = Feed::new(items, counters, len, is_live);
             streams.push(Stream::new(config, feed, ways, clock.now())?);
         }
-        live.start(&stop_inputs)?;
+        live.start()?;
         let feedback = Feedback::new(&streams);
         let links = Links::new(arrivals, streams.len());
         let sockets = sockets.open;

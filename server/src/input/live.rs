@@ -12,9 +12,10 @@ use super::outbox::Outbox;
 use super::udp::{Listener, Memory};
 
 /// Inputs that go on whether or not they are read, not heard yet.
-#[derive(Default)]
 pub struct Live {
     inputs: Vec<(Listener, Outbox)>,
+    /// Ends all inputs, those that are not live as well.
+    pub(super) stop: Shutdown,
 }
 
 /// The thread that hears them.
@@ -26,16 +27,22 @@ struct Ears {
 }
 
 impl Live {
+    /// None yet; `stop` will end them.
+    #[must_use]
+    pub fn new(stop: &Shutdown) -> Self {
+        Self { inputs: Vec::new(), stop: stop.clone() }
+    }
+
     pub(super) fn add(&mut self, listener: Listener, outbox: Outbox) {
         self.inputs.push((listener, outbox));
     }
 
-    /// Begins to hear all of them, until each has failed or is wanted no longer, or `stop` is requested.
+    /// Begins to hear all of them, until each has failed or is wanted no longer, or is to stop.
     ///
     /// # Errors
     ///
     /// When no thread can be started, or the kernel has no room for what it is to wait for.
-    pub fn start(self, stop: &Shutdown) -> io::Result<()> {
+    pub fn start(self) -> io::Result<()> {
         if self.inputs.is_empty() {
             return Ok(());
         }
@@ -43,9 +50,9 @@ impl Live {
         for ((listener, _), token) in self.inputs.iter().zip(0..) {
             poller.add(listener, Token(token), Interest::Read)?;
         }
-        stop.wakes(poller.waker());
+        self.stop.wakes(poller.waker());
         let inputs = self.inputs.into_iter().map(Some).collect();
-        let ears = Ears { poller, inputs, stop: stop.clone() };
+        let ears = Ears { poller, inputs, stop: self.stop };
         thread::Builder::new().name("input".to_owned()).spawn(move || ears.run())?;
         Ok(())
     }

@@ -36,8 +36,7 @@ impl Outbox {
         }
         // Hashed first: it takes as long as the wait that may follow.
         self.count(&payload);
-        let payloads = vec![payload];
-        self.sender.send(Item::Payload { payloads, is_pause }).map_err(|_| Closed)?;
+        self.sender.send(Item::Piece { piece: payload, is_pause }).map_err(|_| Closed)?;
         self.wake.wake();
         Ok(())
     }
@@ -48,7 +47,7 @@ impl Outbox {
             return Ok(());
         }
         let kept = payloads.clone();
-        match self.sender.try_send(Item::Payload { payloads, is_pause: true }) {
+        match self.sender.try_send(Item::Messages(payloads)) {
             Ok(()) => {
                 kept.iter().for_each(|payload| self.count(payload));
                 self.wake.wake();

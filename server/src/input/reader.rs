@@ -3,12 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use bytes::Bytes;
 use host::poller::Waker;
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::outbox::{Closed, Outbox};
+use super::pieces::Pieces;
 
 /// Reads what is not live: only as fast as it is taken.
 #[derive(Debug)]
@@ -16,6 +15,11 @@ pub(super) struct Reader {
     descriptor: OwnedFd,
     /// Never has to be waited for.
     is_file: bool,
+}
+
+enum Read {
+    Some,
+    End,
 }
 
 enum Wait {
@@ -29,20 +33,25 @@ impl Reader {
         Self { descriptor, is_file }
     }
 
-    /// Reads to the end, or until `stopped` rings.
-    pub(super) fn run(&self, outbox: &mut Outbox, stopped: &Waker) -> io::Result<()> {
-        let mut piece = Vec::with_capacity(PIECE_LEN);
+    /// Reads to the end, or until `stopped` rings; packets carry `payload_len` bytes.
+    pub(super) fn run(
+        &self,
+        outbox: &mut Outbox,
+        payload_len: usize,
+        stopped: &Waker,
+    ) -> io::Result<()> {
+        let mut pieces = Pieces::new(payload_len);
         loop {
-            let sent = match self.wait(stopped, !piece.is_empty())? {
+            let sent = match self.wait(stopped, !pieces.is_empty())? {
                 Wait::Stopped => return Ok(()),
-                Wait::Quiet => outbox.send(taken(&mut piece), true),
-                Wait::Readable => match self.read(&mut piece)? {
-                    0 => {
+                Wait::Quiet => outbox.send(pieces.take(), true),
+                Wait::Readable => match self.read(&mut pieces)? {
+                    Read::End => {
                         // Nobody takes the rest: then nobody misses it, either.
-                        return outbox.send(taken(&mut piece), false).or(Ok(()));
+                        return outbox.send(pieces.take(), false).or(Ok(()));
                     }
-                    _ if piece.len() == piece.capacity() => outbox.send(taken(&mut piece), false),
-                    _ => Ok(()),
+                    Read::Some if pieces.is_full() => outbox.send(pieces.take(), false),
+                    Read::Some => Ok(()),
                 },
             };
             if let Err(Closed) = sent {
@@ -51,12 +60,15 @@ impl Reader {
         }
     }
 
-    fn read(&self, piece: &mut Vec<u8>) -> io::Result<usize> {
-        match rustix::io::retry_on_intr(|| {
-            rustix::io::read(&self.descriptor, spare_capacity(piece))
-        }) {
-            Err(rustix::io::Errno::AGAIN) => Ok(1),
-            read => Ok(read?),
+    fn read(&self, pieces: &mut Pieces) -> io::Result<Read> {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.descriptor, pieces.room())) {
+            Ok(0) => Ok(Read::End),
+            Ok(len) => {
+                pieces.on_read(len);
+                Ok(Read::Some)
+            }
+            Err(rustix::io::Errno::AGAIN) => Ok(Read::Some),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -86,13 +98,6 @@ impl Reader {
     }
 }
 
-fn taken(piece: &mut Vec<u8>) -> Bytes {
-    Bytes::from(std::mem::replace(piece, Vec::with_capacity(PIECE_LEN)))
-}
-
-/// What a sender takes in one push, and a disk gives in one read.
-const PIECE_LEN: usize = 256 << 10;
-
 /// How long a pipe may be quiet before what came through is sent in a short packet: less than
 /// anyone sees, more than a writer needs for its next line.
 const LINGER: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
@@ -115,8 +120,10 @@ mod tests {
 
     fn bytes_of(items: &Receiver<Item>) -> Vec<u8> {
         let payloads = items.try_iter().flat_map(|item| match item {
-            Item::Payload { payloads, .. } => payloads,
-            Item::Row(_) | Item::Flush | Item::End { .. } | Item::Failed(_) => Vec::new(),
+            Item::Piece { piece, .. } => vec![piece],
+            Item::Messages(_) | Item::Row(_) | Item::Flush | Item::End { .. } | Item::Failed(_) => {
+                Vec::new()
+            }
         });
         payloads.flatten().collect()
     }
@@ -128,7 +135,7 @@ mod tests {
         file.write_all(&whole).unwrap();
         rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
         let (mut outbox, items) = outbox();
-        Reader::new(file.into(), true).run(&mut outbox, &Waker::new().unwrap()).unwrap();
+        Reader::new(file.into(), true).run(&mut outbox, 1_431, &Waker::new().unwrap()).unwrap();
         assert_eq!(bytes_of(&items), whole);
     }
 
@@ -139,11 +146,11 @@ mod tests {
         let stopped = Waker::new().unwrap();
         let ring = stopped.clone();
         let reader =
-            std::thread::spawn(move || Reader::new(read, false).run(&mut outbox, &stopped));
+            std::thread::spawn(move || Reader::new(read, false).run(&mut outbox, 1_431, &stopped));
         let mut write = File::from(write);
         write.write_all(b"hello").unwrap();
         let item = items.recv().unwrap();
-        assert!(matches!(item, Item::Payload { is_pause: true, .. }), "{item:?}");
+        assert!(matches!(item, Item::Piece { is_pause: true, .. }), "{item:?}");
         ring.wake();
         reader.join().unwrap().unwrap();
     }

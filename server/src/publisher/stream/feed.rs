@@ -144,9 +144,14 @@ impl Feed {
     /// Takes the next item of the input; says whether there was payload.
     fn next(&mut self, sender: &mut Sender, now: Timestamp) -> bool {
         match self.items.try_recv() {
-            Ok(Item::Payload { payloads, is_pause }) => {
-                self.held.extend(payloads);
+            Ok(Item::Piece { piece, is_pause }) => {
+                self.held.push_back(piece);
                 self.is_pause = is_pause;
+                return true;
+            }
+            Ok(Item::Messages(messages)) => {
+                self.held.extend(messages);
+                self.is_pause = true;
                 return true;
             }
             Ok(Item::Row(row)) => {
