@@ -8,7 +8,7 @@
 //! |---|---|
 //! | which session is followed | `receiver/session.rs`, `receiver/adopt.rs` |
 //! | what happens when a packet comes | `receiver/arrival.rs` |
-//! | places by number | `receiver/window.rs` |
+//! | places by number | `receiver/window.rs`, and memory for them `receiver/arena.rs` |
 //! | what is missing, and when it is asked for | `receiver/gaps.rs`, `receiver/nak.rs` |
 //! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
@@ -21,6 +21,7 @@
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
 
 mod adopt;
+mod arena;
 mod arrival;
 mod blocks;
 mod bursts;
@@ -46,13 +47,13 @@ mod window;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::BytesMut;
-
 pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
 pub use stats::ReceiverStats;
 
-use crate::wire::{self, Body, ByeReason, Datagram, Name, Packet, ReportState};
+use crate::wire::{self, Body, ByeReason, Discard, Name, Packet, ReportState};
 use crate::{ReceiverConfig, Seq, SessionId, Timestamp};
+use arena::Arena;
+use arrival::{Arrived, CodedPacket};
 use enrol::Enrolment;
 use knock::Knock;
 use lots::Plight;
@@ -124,7 +125,7 @@ pub struct Receiver {
     /// Numbers the datagrams that leave here.
     number: u64,
     /// Memory that the bodies of packets are cut from.
-    arena: BytesMut,
+    arena: Arena,
     /// Since when a catch-up has not got on.
     catch_up_stalled: Timestamp,
     events: VecDeque<Event>,
@@ -151,7 +152,7 @@ impl Receiver {
             ready: VecDeque::new(),
             control: VecDeque::new(),
             number: 0,
-            arena: BytesMut::new(),
+            arena: Arena::default(),
             catch_up_stalled: now,
             events: VecDeque::new(),
             stats: ReceiverStats::default(),
@@ -169,20 +170,29 @@ impl Receiver {
         from: SocketAddr,
         now: Timestamp,
     ) {
-        // The body goes into an arena that many packets share: no allocation for each.
-        self.arena.reserve_chunk(datagram.len());
-        self.arena.extend_from_slice(datagram);
-        let datagram: Datagram = self.arena.split().freeze();
-        match wire::decode(datagram) {
-            Ok(packet) => self.handle_packet(&packet, via, from, now),
-            Err(reason) => self.stats.discarded.add(reason),
-        }
+        // Most datagrams are of these kinds, and only their bodies are kept.
+        let kind = datagram.get(1).and_then(|number| wire::Kind::from_number(*number));
+        let taken = if kind.is_some_and(wire::Kind::is_coded) {
+            wire::decode_coded(datagram).and_then(|(header, fields, body)| {
+                let packet = CodedPacket { header, fields, body: Arrived::Datagram(body) };
+                self.take_coded(&packet, via, from, now).map(|()| header.kind)
+            })
+        } else {
+            wire::decode(self.arena.keep(datagram))
+                .and_then(|packet| self.take(&packet, via, from, now).map(|()| packet.header.kind))
+        };
+        self.count(taken);
     }
 
     /// Takes a decoded packet: the simulator's door.
     pub fn handle_packet(&mut self, packet: &Packet, via: Via, from: SocketAddr, now: Timestamp) {
-        match self.take(packet, via, from, now) {
-            Ok(()) => self.stats.received.add(packet.header.kind, 1, 0),
+        let taken = self.take(packet, via, from, now).map(|()| packet.header.kind);
+        self.count(taken);
+    }
+
+    fn count(&mut self, taken: Result<wire::Kind, Discard>) {
+        match taken {
+            Ok(kind) => self.stats.received.add(kind, 1, 0),
             Err(reason) => self.stats.discarded.add(reason),
         }
     }
@@ -350,19 +360,3 @@ impl Receiver {
         self.stats.wire_lost = self.stats.wire_lost.max(wire);
     }
 }
-
-/// Memory for the bodies of packets is taken in pieces that many of them share.
-trait Arena {
-    fn reserve_chunk(&mut self, len: usize);
-}
-
-impl Arena for BytesMut {
-    fn reserve_chunk(&mut self, len: usize) {
-        if self.capacity() < len {
-            self.reserve(CHUNK.max(len));
-        }
-    }
-}
-
-/// Some 180 full packets: small against a window, large against an allocation.
-const CHUNK: usize = 256 << 10;

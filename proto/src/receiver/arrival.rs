@@ -1,16 +1,58 @@
 //! What happens when a packet comes.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 
+use bytes::Bytes;
+
+use super::arena::Arena;
 use super::enrol::Enrolment;
 use super::session::Session;
 use super::window::Placed;
 use super::{Event, Receiver, Via};
 use crate::wire::{
-    Announce, Body, CODED_HEADER_LEN, Coded, CodedPrefix, CookieChallenge, CookieReply, DEPTH_MASK,
-    Discard, End, Heartbeat, Kind, Packet,
+    Announce, Body, CODED_HEADER_LEN, CodedFields, CodedPrefix, CookieChallenge, CookieReply,
+    DEPTH_MASK, Discard, End, Header, Heartbeat, Kind, Packet,
 };
 use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
+
+/// A data, parity or repair packet whose body is not copied before it is known to be wanted.
+#[derive(Debug)]
+pub(super) struct CodedPacket<'a> {
+    pub(super) header: Header,
+    pub(super) fields: CodedFields,
+    pub(super) body: Arrived<'a>,
+}
+
+/// A coded body, as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Arrived<'a> {
+    /// In a datagram whose memory is used again for the next.
+    Datagram(&'a [u8]),
+    /// In memory that may be shared.
+    Shared(&'a Bytes),
+}
+
+impl Arrived<'_> {
+    /// The same to keep.
+    pub(super) fn kept(self, arena: &mut Arena) -> Bytes {
+        match self {
+            Self::Datagram(bytes) => arena.keep(bytes),
+            Self::Shared(bytes) => bytes.clone(),
+        }
+    }
+}
+
+impl Deref for Arrived<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Datagram(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
 
 impl Receiver {
     pub(super) fn take(
@@ -22,10 +64,10 @@ impl Receiver {
     ) -> Result<(), Discard> {
         if let Body::Announce(announce) = &packet.body {
             if self.is_of_same_start(announce) {
-                self.check_pinned(packet, from)?;
+                self.check_pinned(&packet.header, from)?;
             }
             self.on_announce(&packet.header, announce, (via, from), now)?;
-            self.hear(packet, now);
+            self.hear(&packet.header, now);
             let due = self.due_at(packet.header.sent_at);
             self.on_extent(announce.trail, announce.lead, due, now);
             return Ok(());
@@ -36,22 +78,48 @@ impl Receiver {
         {
             return Ok(());
         }
-        let session = self.session.as_ref().ok_or(Discard::ForeignSession)?;
-        if packet.header.stream != session.stream {
-            return Err(Discard::ForeignStream);
+        if let Body::Data(coded) | Body::Parity(coded) | Body::Repair(coded) = &packet.body {
+            let (header, fields) = (packet.header, coded.fields());
+            let body = Arrived::Shared(&coded.body);
+            return self.take_coded(&CodedPacket { header, fields, body }, via, from, now);
         }
-        if packet.header.session != session.id {
-            return Err(Discard::ForeignSession);
-        }
-        self.check_pinned(packet, from)?;
-        // Heard is heard, also where there is no room for it: it was not lost on the way.
-        self.hear(packet, now);
+        self.admit(&packet.header, from, now)?;
         self.dispatch(packet, via, now)
     }
 
+    pub(super) fn take_coded(
+        &mut self,
+        packet: &CodedPacket<'_>,
+        via: Via,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        self.admit(&packet.header, from, now)?;
+        if packet.header.kind == Kind::Parity {
+            let due = self.due_at(packet.header.sent_at);
+            return self.on_parity(packet, due, now);
+        }
+        self.on_coded(packet, via, now)
+    }
+
+    /// Hears a packet of the session that is followed, and no other.
+    fn admit(&mut self, header: &Header, from: SocketAddr, now: Timestamp) -> Result<(), Discard> {
+        let session = self.session.as_ref().ok_or(Discard::ForeignSession)?;
+        if header.stream != session.stream {
+            return Err(Discard::ForeignStream);
+        }
+        if header.session != session.id {
+            return Err(Discard::ForeignSession);
+        }
+        self.check_pinned(header, from)?;
+        // Heard is heard, also where there is no room for it: it was not lost on the way.
+        self.hear(header, now);
+        Ok(())
+    }
+
     /// A session speaks from one address; whoever else uses its name is not heard.
-    fn check_pinned(&self, packet: &Packet, from: SocketAddr) -> Result<(), Discard> {
-        let ours = self.session.as_ref().filter(|session| session.id == packet.header.session);
+    fn check_pinned(&self, header: &Header, from: SocketAddr) -> Result<(), Discard> {
+        let ours = self.session.as_ref().filter(|session| session.id == header.session);
         match ours {
             Some(session) if session.source != from => Err(Discard::ForeignSource),
             _ => Ok(()),
@@ -65,9 +133,6 @@ impl Receiver {
 
     fn dispatch(&mut self, packet: &Packet, via: Via, now: Timestamp) -> Result<(), Discard> {
         match &packet.body {
-            Body::Data(coded) | Body::Repair(coded) => {
-                self.on_coded(coded, packet.header.kind, via, now)
-            }
             Body::Ncf(ncf) => {
                 self.on_ncf(ncf, now);
                 Ok(())
@@ -90,12 +155,12 @@ impl Receiver {
                 self.on_evict(evict.reason, now);
                 Ok(())
             }
-            Body::Parity(coded) => {
-                let due = self.due_at(packet.header.sent_at);
-                self.on_parity(coded, due, now)
-            }
             Body::Manifest(_) | Body::KeyUpdate(_) => Ok(()),
-            Body::Announce(_)
+            // Those of the first line were taken before.
+            Body::Data(_)
+            | Body::Parity(_)
+            | Body::Repair(_)
+            | Body::Announce(_)
             | Body::Nak(_)
             | Body::Report(_)
             | Body::Register(_)
@@ -107,12 +172,12 @@ impl Receiver {
     }
 
     /// The session is alive, and its clock is seen.
-    fn hear(&mut self, packet: &Packet, now: Timestamp) {
+    fn hear(&mut self, header: &Header, now: Timestamp) {
         let Some(session) = &mut self.session else { return };
         session.heard = now;
-        session.clock.on_datagram(packet.header.sent_at, now);
-        if packet.header.is_for_group() {
-            session.numbers.on_datagram(packet.header.number);
+        session.clock.on_datagram(header.sent_at, now);
+        if header.is_for_group() {
+            session.numbers.on_datagram(header.number);
         }
         if session.silent {
             session.silent = false;
@@ -123,24 +188,25 @@ impl Receiver {
 
     fn on_coded(
         &mut self,
-        coded: &Coded,
-        kind: Kind,
+        packet: &CodedPacket<'_>,
         via: Via,
         now: Timestamp,
     ) -> Result<(), Discard> {
+        let CodedPacket { header, fields, body } = packet;
         // What cannot be handed out must not take the place of what can.
-        let prefix = CodedPrefix::read(&coded.body)?;
+        let prefix = CodedPrefix::read(body)?;
         let due = self.due_at(prefix.first_sent);
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
-        if coded.body.len() > usize::from(session.coded_len) {
+        if body.len() > usize::from(session.coded_len) {
             return Err(Discard::Size);
         }
         session.barren_heartbeats = 0;
-        let seq = coded.seq(session.frontier.max(session.window.next()));
+        let seq = fields.seq(session.frontier.max(session.window.next()));
         if seq >= session.last() {
             return Err(Discard::Malformed);
         }
-        match session.window.place(seq, coded.body.clone()) {
+        let arena = &mut self.arena;
+        match session.window.place_with(seq, || body.kept(arena)) {
             Placed::New => self.stats.packets_placed += 1,
             Placed::Duplicate => self.stats.packets_duplicate += 1,
             Placed::Beyond => {
@@ -150,12 +216,12 @@ impl Receiver {
             }
         }
         session.lead = session.lead.max(seq.next());
-        if session.gaps.fill(seq) && kind == Kind::Repair {
+        if session.gaps.fill(seq) && header.kind == Kind::Repair {
             self.stats.packets_repaired += 1;
         }
-        self.learn_block(coded, now);
+        self.learn_block(*fields, now);
         self.advance_frontier(seq, via, due, now);
-        self.recover_with(coded);
+        self.recover_with(*fields);
         if let (Some(due), Some(session)) = (due, &mut self.session) {
             session.gaps.hurry(seq, due);
         }

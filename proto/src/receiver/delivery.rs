@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::event::{Ending, Gap, Payload};
 use super::window::Popped;
@@ -28,7 +28,7 @@ impl Receiver {
     fn hand_out_next(&mut self, now: Timestamp) -> bool {
         let Some(session) = &mut self.session else { return false };
         match session.window.pop() {
-            Some(Popped::Body(seq, body)) => self.hand_out_body(seq, &body, now),
+            Some(Popped::Body(seq, body)) => self.hand_out_body(seq, body, now),
             Some(Popped::Gap(gap)) => self.hand_out_gap(gap),
             None => return self.pass_the_rest(),
         }
@@ -45,12 +45,12 @@ impl Receiver {
         passes
     }
 
-    fn hand_out_body(&mut self, seq: Seq, body: &Bytes, now: Timestamp) {
+    fn hand_out_body(&mut self, seq: Seq, mut body: Bytes, now: Timestamp) {
         self.stats.packets_delivered += 1;
         let Some(session) = &mut self.session else { return };
-        let Ok(prefix) = CodedPrefix::read(body) else { return };
-        let end = CODED_PREFIX_LEN + usize::from(prefix.len);
-        let payload = body.slice(CODED_PREFIX_LEN..end.min(body.len()));
+        let Ok(prefix) = CodedPrefix::read(&body) else { return };
+        body.advance(CODED_PREFIX_LEN.min(body.len()));
+        body.truncate(usize::from(prefix.len));
         let arrival = session.clock.arrival_of(prefix.first_sent);
         let delay = arrival.map_or(Duration::ZERO, |arrival| now.since(arrival));
         let (ready, stats) = (&mut self.ready, &mut self.stats);
@@ -59,8 +59,8 @@ impl Receiver {
             ready.push_back(Delivered::Payload(Payload { seq, bytes, delay }));
         };
         match session.mode {
-            StreamMode::Bytes => out(payload),
-            StreamMode::Messages => session.records.push(payload, prefix.first_record, out),
+            StreamMode::Bytes => out(body),
+            StreamMode::Messages => session.records.push(body, prefix.first_record, out),
         }
     }
 

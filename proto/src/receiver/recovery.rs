@@ -3,26 +3,27 @@
 use bytes::Bytes;
 
 use super::Receiver;
+use super::arrival::CodedPacket;
 use super::blocks::MAX_K;
 use super::nak::REORDER_ALLOWANCE;
 use super::session::Session;
 use super::window::Placed;
 use crate::fec;
 use crate::grtt::AT_ONCE;
-use crate::wire::{CODED_PREFIX_LEN, Coded, CodedPrefix, Discard, Heartbeat, Need};
+use crate::wire::{CODED_PREFIX_LEN, CodedFields, CodedPrefix, Discard, Heartbeat, Need};
 use crate::{Seq, SeqRange, Timestamp};
 
 impl Receiver {
     /// A packet told of its block. What the blocks before it lack need not wait any longer.
-    pub(super) fn learn_block(&mut self, coded: &Coded, now: Timestamp) {
+    pub(super) fn learn_block(&mut self, fields: CodedFields, now: Timestamp) {
         let Some(session) = &mut self.session else { return };
-        let start = coded.block_start(session.frontier.max(session.window.next()));
-        let is_news = session.blocks.learn(start, coded.k, coded.depth_log2);
+        let start = fields.block_start(session.frontier.max(session.window.next()));
+        let is_news = session.blocks.learn(start, fields.k, fields.depth_log2);
         if is_news {
             // Of blocks that begin together the first may be lost: what is missing just before
             // this one may be theirs.
-            self.hurry(start.minus((1 << coded.depth_log2) - 1), now);
-        } else if coded.index == 1 && coded.depth_log2 > 0 {
+            self.hurry(start.minus((1 << fields.depth_log2) - 1), now);
+        } else if fields.index == 1 && fields.depth_log2 > 0 {
             let first = session.blocks.first_beside(start);
             self.hurry(first, now);
         }
@@ -56,17 +57,17 @@ impl Receiver {
     /// A parity packet came.
     pub(super) fn on_parity(
         &mut self,
-        coded: &Coded,
+        packet: &CodedPacket<'_>,
         due: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), Discard> {
+        let CodedPacket { fields, body, .. } = packet;
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
-        if coded.body.len() > usize::from(session.coded_len) || coded.body.len() < CODED_PREFIX_LEN
-        {
+        if body.len() > usize::from(session.coded_len) || body.len() < CODED_PREFIX_LEN {
             return Err(Discard::Size);
         }
-        let start = coded.block_start(session.frontier.max(session.window.next()));
-        let end = start.plus((u64::from(coded.k.saturating_sub(1)) << coded.depth_log2) + 1);
+        let start = fields.block_start(session.frontier.max(session.window.next()));
+        let end = start.plus((u64::from(fields.k.saturating_sub(1)) << fields.depth_log2) + 1);
         if end > session.last() {
             return Err(Discard::Malformed);
         }
@@ -78,12 +79,13 @@ impl Receiver {
             return Err(Discard::OutOfWindow);
         }
         session.lead = session.lead.max(end);
-        self.learn_block(coded, now);
+        self.learn_block(*fields, now);
         self.look_ahead(due, now);
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
-        let place = coded.index.saturating_sub(coded.k);
+        let place = fields.index.saturating_sub(fields.k);
         let missing = missing_of(session, start);
-        if missing == 0 || !session.blocks.add_parity(start, place, coded.body.clone()) {
+        let arena = &mut self.arena;
+        if missing == 0 || !session.blocks.add_parity(start, place, body.kept(arena)) {
             self.stats.parity_unused += 1;
             return Ok(());
         }
@@ -92,10 +94,10 @@ impl Receiver {
     }
 
     /// A data packet came: with it the parity of its block may be enough.
-    pub(super) fn recover_with(&mut self, coded: &Coded) {
+    pub(super) fn recover_with(&mut self, fields: CodedFields) {
         let Some(session) = &self.session else { return };
         if session.blocks.has_parity() {
-            self.recover(coded.block_start(session.frontier.max(session.window.next())));
+            self.recover(fields.block_start(session.frontier.max(session.window.next())));
         }
     }
 

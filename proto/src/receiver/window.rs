@@ -86,6 +86,11 @@ impl Window {
     }
 
     pub(super) fn place(&mut self, seq: Seq, body: Bytes) -> Placed {
+        self.place_with(seq, || body)
+    }
+
+    /// The same with a body that is made only if there is a place for it.
+    pub(super) fn place_with(&mut self, seq: Seq, body: impl FnOnce() -> Bytes) -> Placed {
         if seq < self.next {
             return Placed::Duplicate;
         }
@@ -94,7 +99,7 @@ impl Window {
         }
         let Some(index) = self.index(seq) else { return Placed::Beyond };
         if index == self.slots.len() {
-            self.slots.push_back(Slot::Here(body));
+            self.slots.push_back(Slot::Here(body()));
             return Placed::New;
         }
         if index > self.slots.len() {
@@ -102,7 +107,7 @@ impl Window {
         }
         match self.slots.get_mut(index) {
             Some(slot @ Slot::Missing) => {
-                *slot = Slot::Here(body);
+                *slot = Slot::Here(body());
                 Placed::New
             }
             _ => Placed::Duplicate,

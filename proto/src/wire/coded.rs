@@ -58,6 +58,13 @@ impl CodedFields {
 }
 
 impl Coded {
+    /// What its header says beside what every header says.
+    #[must_use]
+    pub fn fields(&self) -> CodedFields {
+        let Self { block, index, k, depth_log2, .. } = *self;
+        CodedFields { block, index, k, depth_log2 }
+    }
+
     /// The first seq of the block, near `here`.
     #[must_use]
     pub fn block_start(&self, here: Seq) -> Seq {

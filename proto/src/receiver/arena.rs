@@ -1,0 +1,75 @@
+//! Memory for the bodies of packets: taken in chunks that many of them share, and used again once
+//! they are forgotten.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// Where bodies are kept.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    current: BytesMut,
+    /// There was one before it.
+    is_begun: bool,
+    /// Handles of the chunks that were filled before, the oldest first.
+    filled: VecDeque<BytesMut>,
+}
+
+impl Arena {
+    /// A copy of `bytes` that lives as long as it is needed.
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Bytes {
+        if self.current.capacity() < bytes.len() {
+            let next = self.next(bytes.len().max(CHUNK));
+            let full = std::mem::replace(&mut self.current, next);
+            // What is beyond is given back to the system once it is forgotten.
+            if self.is_begun && self.filled.len() < MOST_FILLED {
+                self.filled.push_back(full);
+            }
+            self.is_begun = true;
+        }
+        self.current.extend_from_slice(bytes);
+        self.current.split().freeze()
+    }
+
+    /// The chunk that was filled first, if all that was kept there is forgotten, or a new one.
+    fn next(&mut self, len: usize) -> BytesMut {
+        if let Some(mut oldest) = self.filled.pop_front() {
+            if oldest.try_reclaim(len) {
+                return oldest;
+            }
+            self.filled.push_front(oldest);
+        }
+        BytesMut::with_capacity(len)
+    }
+}
+
+/// Some 180 full packets: small against a window, large against an allocation.
+const CHUNK: usize = 256 << 10;
+
+/// What an output holds in its hands at full speed, and the blocks near it: 8 MiB.
+const MOST_FILLED: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_stays_as_it_is_and_what_is_forgotten_makes_room() {
+        let mut arena = Arena::default();
+        let kept: Vec<Bytes> =
+            (0..600_u16).map(|i| arena.keep(&[i.to_be_bytes()[1]; 1_000])).collect();
+        for (bytes, i) in kept.iter().zip(0_u16..) {
+            assert!(bytes.iter().all(|byte| *byte == i.to_be_bytes()[1]));
+        }
+        let first = kept.first().unwrap().as_ptr();
+        drop(kept);
+        let again = (0..600).map(|_| arena.keep(&[7; 1_000])).any(|bytes| bytes.as_ptr() == first);
+        assert!(again, "memory is used again");
+    }
+
+    #[test]
+    fn what_is_longer_than_a_chunk_has_one_of_its_own() {
+        let long = vec![1; CHUNK + 1];
+        assert_eq!(Arena::default().keep(&long), long);
+    }
+}
