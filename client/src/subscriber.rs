@@ -10,7 +10,7 @@ mod feedback;
 mod links;
 mod reading;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver as Commands;
 use std::time::Duration;
@@ -45,7 +45,9 @@ pub(crate) struct ReceiveThread {
     subscriptions: BTreeMap<u32, Subscription>,
     next_id: u32,
     /// Those that something happened to in this turn.
-    touched: BTreeSet<u32>,
+    touched: Vec<u32>,
+    /// Memory for what became ready.
+    ready: Vec<Token>,
     deadlines: Deadlines,
     feedback: FeedbackSockets,
     links: Links,
@@ -95,7 +97,8 @@ impl ReceiveThread {
             batch: Batch::new(),
             subscriptions: BTreeMap::new(),
             next_id: 0,
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
+            ready: Vec::new(),
             deadlines: Deadlines::default(),
             feedback: FeedbackSockets::default(),
             links,
@@ -148,11 +151,14 @@ impl ReceiveThread {
         } else if self.leave_at.is_some_and(|at| at <= now) {
             self.leave_all(&Ended::TimeUp, now);
         }
-        let due: BTreeSet<u32> = self.deadlines.take_due(now).collect();
-        let touched = std::mem::take(&mut self.touched);
-        for id in due.union(&touched) {
-            self.serve(*id, now);
+        let mut due = std::mem::take(&mut self.touched);
+        self.deadlines.take_due(now, &mut due);
+        due.sort_unstable();
+        due.dedup();
+        for id in due.drain(..) {
+            self.serve(id, now);
         }
+        self.touched = due;
         self.accept_invitations(now);
         self.reap(now);
         self.publish(now);

@@ -60,6 +60,8 @@ pub(crate) struct Subscription {
     held_since: Option<Timestamp>,
     /// What goes to the output next.
     batch: Vec<Delivered>,
+    /// What is said to the publisher: made once, used again.
+    said: Vec<u8>,
     session: Option<SessionInfo>,
     is_timely: bool,
     /// The session's end was handed out, and no other is wanted.
@@ -183,6 +185,7 @@ impl Subscription {
             output,
             held_since: None,
             batch: Vec::new(),
+            said: Vec::new(),
             session: None,
             is_timely: false,
             is_over: false,
@@ -350,13 +353,12 @@ impl Subscription {
     }
 
     fn transmit(&mut self, now: Timestamp, feedback: &FeedbackSocket) {
-        let mut datagram = Vec::new();
-        while let Some(to) = self.receiver.poll_transmit(now, &mut datagram) {
+        while let Some(to) = self.receiver.poll_transmit(now, &mut self.said) {
             if let Some(link) = self.ways.link() {
-                link.send(&datagram);
+                link.send(&self.said);
                 continue;
             }
-            if let Err(error) = feedback.send(&datagram, self.ways.feedback_address(to)) {
+            if let Err(error) = feedback.send(&self.said, self.ways.feedback_address(to)) {
                 self.tally.send_errors += 1;
                 tracing::debug!(group = self.group, %error, "feedback was not sent");
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proto::receiver::ReceiverStats;
-use proto::wire::{Kind, decode_header};
+use proto::wire::{Kind, sent_at_of};
 use proto::{SeqRange, Timestamp, WireTime};
 
 use crate::impair::Impaired;
@@ -88,10 +88,9 @@ impl Tally {
         now: Timestamp,
     ) {
         self.join_to_first.get_or_insert_with(|| now.since(joined_at));
-        let data = decode_header(datagram).ok().filter(|(header, _)| header.kind == Kind::Data);
-        let Some((header, _)) = data else { return };
-        if let Some((came, sent)) = self.last_data.replace((now, header.sent_at)) {
-            let apart = u64::from(header.sent_at.since(sent).unsigned_abs());
+        let Some(sent_at) = sent_at_of(Kind::Data, datagram) else { return };
+        if let Some((came, sent)) = self.last_data.replace((now, sent_at)) {
+            let apart = u64::from(sent_at.since(sent).unsigned_abs());
             self.jitter.add(now.since(came).abs_diff(Duration::from_micros(apart)));
         }
     }
@@ -105,7 +104,8 @@ impl Tally {
 impl Delays {
     /// Counts one.
     pub(crate) fn add(&mut self, delay: Duration) {
-        let units = delay.as_nanos().saturating_sub(1) / SHORTEST_DELAY.as_nanos();
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        let units = nanos.saturating_sub(1) / SHORTEST_DELAY_NS;
         let bucket = units.checked_ilog2().map_or(0, |log2| log2 as usize + 1);
         match self.counts.get_mut(bucket) {
             Some(count) => *count += 1,
@@ -193,7 +193,10 @@ fn ratio(part: u64, all: u64) -> f64 {
 }
 
 /// The bound of the first bucket; each next one is twice as long.
-const SHORTEST_DELAY: Duration = Duration::from_micros(50);
+const SHORTEST_DELAY: Duration = Duration::from_nanos(SHORTEST_DELAY_NS);
+
+/// The same in nanoseconds.
+const SHORTEST_DELAY_NS: u64 = 50_000;
 
 /// 50 µs to 1.6 s.
 const DELAY_BUCKETS: usize = 16;

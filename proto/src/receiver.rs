@@ -178,7 +178,7 @@ impl Receiver {
                 self.take_coded(&packet, via, from, now).map(|()| header.kind)
             })
         } else {
-            wire::decode(self.arena.keep(datagram))
+            wire::decode_said(datagram)
                 .and_then(|packet| self.take(&packet, via, from, now).map(|()| packet.header.kind))
         };
         self.count(taken);

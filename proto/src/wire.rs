@@ -34,7 +34,9 @@ use bytes::Bytes;
 #[cfg(test)]
 pub(crate) use tests::every_kind;
 
-pub use codec::{decode, decode_coded, decode_header, encode, encode_coded_header};
+pub use codec::{
+    decode, decode_coded, decode_header, decode_said, encode, encode_coded_header, sent_at_of,
+};
 pub use coded::{CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, NO_RECORD, PREFIX_RECORDS};
 pub use feedback::{
     Bye, ByeReason, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Losses, Nak, Need,

@@ -55,12 +55,22 @@ pub(super) fn write_all(
     payloads: &[Bytes],
     written: &mut u64,
 ) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = payloads
-        .iter()
-        .filter(|bytes| !bytes.is_empty())
-        .map(|bytes| IoSlice::new(bytes))
-        .collect();
-    let mut slices = slices.as_mut_slice();
+    for some in payloads.chunks(SLICES) {
+        write_some(to, some, written)?;
+    }
+    Ok(())
+}
+
+/// Writes at most [`SLICES`] payloads.
+fn write_some(to: &mut impl Write, payloads: &[Bytes], written: &mut u64) -> io::Result<()> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut count = 0;
+    let all = payloads.iter().filter(|bytes| !bytes.is_empty());
+    for (slice, bytes) in slices.iter_mut().zip(all) {
+        *slice = IoSlice::new(bytes);
+        count += 1;
+    }
+    let mut slices = slices.get_mut(..count).unwrap_or_default();
     while !slices.is_empty() {
         match to.write_vectored(slices) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -74,3 +84,6 @@ pub(super) fn write_all(
     }
     Ok(())
 }
+
+/// What one call to the system takes: as many as it takes at most (`UIO_MAXIOV`).
+const SLICES: usize = 1_024;

@@ -36,14 +36,14 @@ impl Sink for Stdout {
 
     fn write(&mut self, payloads: &[Bytes], written: &mut u64) -> Result<(), SinkError> {
         let before = *written;
-        let mut rest = payloads.to_vec();
+        let mut rest: Option<Vec<Bytes>> = None;
         loop {
             let start = *written;
-            match write_all(&mut self.file, &rest, written) {
+            match write_all(&mut self.file, rest.as_deref().unwrap_or(payloads), written) {
                 Ok(()) => return Ok(()),
                 // Whoever shares stdout with us may have made it non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    skip(&mut rest, *written - start);
+                    skip(rest.get_or_insert_with(|| payloads.to_vec()), *written - start);
                     poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None)
                         .map_err(io::Error::from)?;
                 }

@@ -36,20 +36,27 @@ impl Deadlines {
         self.in_order.first().map_or(Timestamp::NEVER, |(at, _)| *at)
     }
 
-    /// Those that are due; each has no deadline until one is set again.
-    pub(super) fn take_due(&mut self, now: Timestamp) -> impl Iterator<Item = u32> {
-        let later = self.in_order.split_off(&(Timestamp(now.0.saturating_add(1)), 0));
-        let due = std::mem::replace(&mut self.in_order, later);
-        for (_, id) in &due {
-            self.of.remove(id);
+    /// Appends those that are due to `due`; each has no deadline until one is set again.
+    pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<u32>) {
+        while let Some(&(at, id)) = self.in_order.first()
+            && at <= now
+        {
+            self.in_order.pop_first();
+            self.of.remove(&id);
+            due.push(id);
         }
-        due.into_iter().map(|(_, id)| id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn due_at(deadlines: &mut Deadlines, now: Timestamp) -> Vec<u32> {
+        let mut due = Vec::new();
+        deadlines.take_due(now, &mut due);
+        due
+    }
 
     #[test]
     fn each_is_due_once_at_its_last_deadline() {
@@ -59,10 +66,10 @@ mod tests {
         deadlines.set(1, Timestamp(30));
         deadlines.set(3, Timestamp(20));
         assert_eq!(deadlines.next(), Timestamp(20));
-        assert_eq!(deadlines.take_due(Timestamp(20)).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(due_at(&mut deadlines, Timestamp(20)), [2, 3]);
         assert_eq!(deadlines.next(), Timestamp(30));
         deadlines.remove(1);
         assert_eq!(deadlines.next(), Timestamp::NEVER);
-        assert_eq!(deadlines.take_due(Timestamp::NEVER).count(), 0);
+        assert!(due_at(&mut deadlines, Timestamp::NEVER).is_empty());
     }
 }

@@ -80,7 +80,7 @@ impl ReceiveThread {
         if !subscription.look_at_link(interfaces) || !is_settled {
             return true;
         }
-        self.touched.insert(id);
+        self.touched.push(id);
         if let Err(error) = subscription.rejoin(interfaces, &self.records) {
             tracing::warn!(%error, "not joined again yet");
             return false;

@@ -16,19 +16,21 @@ impl ReceiveThread {
             // An output made room, ended or failed: it does not say which.
             self.touched.extend(self.subscriptions.keys());
         }
-        let ready: Vec<Token> = self.events.iter().map(|event| event.token).collect();
-        for token in ready {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.extend(self.events.iter().map(|event| event.token));
+        for token in ready.drain(..) {
             match token {
                 LINKS => self.links.on_change(),
                 Token(number) if number % 2 == 0 => self.read_group(number / 2),
                 token => self.read_feedback(token),
             }
         }
+        self.ready = ready;
     }
 
     fn read_group(&mut self, id: u32) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
-        self.touched.insert(id);
+        self.touched.push(id);
         for _ in 0..BATCHES_LIMIT {
             let Some(socket) = subscription.socket() else { return };
             let received = socket.receive(&mut self.batch);
@@ -80,7 +82,7 @@ impl ReceiveThread {
                     // Opened in place: the next one needs it as it came.
                     let mut copy = datagram.bytes.to_vec();
                     subscription.take_direct(&mut copy, datagram.from, now);
-                    self.touched.insert(*id);
+                    self.touched.push(*id);
                     is_wanted = true;
                 }
             }

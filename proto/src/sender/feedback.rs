@@ -9,9 +9,8 @@ use super::catch_up::CatchUp;
 use super::{Destination, Event, Sender};
 use crate::grtt::AT_ONCE;
 use crate::wire::{
-    self, Body, Bye, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Datagram,
-    Discard, Kind, List, Nak, Ncf, Need, Packet, Range, Refused, RefusedReason, Report,
-    ReportState,
+    self, Body, Bye, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Discard, Kind,
+    List, Nak, Ncf, Need, Packet, Range, Refused, RefusedReason, Report, ReportState,
 };
 use crate::{Delivery, Seq, SeqRange, SubscriberId, Timestamp};
 
@@ -22,7 +21,7 @@ impl Sender {
         if header.is_some_and(|(header, _)| self.is_flood(header.kind, from, now)) {
             return;
         }
-        match wire::decode(Datagram::copy_from_slice(datagram)) {
+        match wire::decode_said(datagram) {
             Ok(packet) => self.handle(&packet, datagram.len(), from, now),
             Err(reason) => self.stats.discarded.add(reason),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::{Destination, Sender, Subscriber};
-use crate::wire::{self, Body, Datagram, Discard, Evict, EvictReason, FLAG_BY_UNICAST, Header};
+use crate::wire::{self, Body, Discard, Evict, EvictReason, FLAG_BY_UNICAST, Header};
 use crate::{SessionId, StreamId, SubscriberId, Timestamp};
 
 /// Who is sent by unicast what goes to the group.
@@ -65,7 +65,7 @@ impl Sender {
     /// by a way on which the group's datagrams can be sent to single subscribers.
     pub fn handle_knock(&mut self, datagram: &[u8], from: SocketAddr, now: Timestamp) {
         let len = datagram.len();
-        let taken = wire::decode(Datagram::copy_from_slice(datagram)).and_then(|packet| {
+        let taken = wire::decode_said(datagram).and_then(|packet| {
             let header = packet.header;
             if header.session != SessionId(0) {
                 return Err(Discard::ForeignSession);

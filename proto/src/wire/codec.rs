@@ -63,9 +63,19 @@ pub fn decode(datagram: Bytes) -> Result<Packet, Discard> {
     if kind.is_some_and(Kind::is_coded) {
         return decode_shared(datagram);
     }
-    let (header, body) = decode_header(&datagram)?;
+    decode_said(&datagram)
+}
+
+/// Reads a datagram of a kind that has no payload, without sharing it; of others a copy is made.
+///
+/// # Errors
+/// Why the datagram is to be discarded.
+pub fn decode_said(datagram: &[u8]) -> Result<Packet, Discard> {
+    let (header, body) = decode_header(datagram)?;
     let body = match header.kind {
-        Kind::Data | Kind::Parity | Kind::Repair => return decode_shared(datagram),
+        Kind::Data | Kind::Parity | Kind::Repair => {
+            return decode_shared(Bytes::copy_from_slice(datagram));
+        }
         Kind::Nak => Body::Nak(read_body(body)?),
         Kind::Ncf => Body::Ncf(read_body(body)?),
         Kind::Refused => Body::Refused(read_body(body)?),
@@ -98,6 +108,15 @@ pub fn decode_header(datagram: &[u8]) -> Result<(Header, &[u8]), Discard> {
     check_version(datagram)?;
     let (header, rest) = read::<WireHeader>(datagram)?;
     Ok((understood(&header)?, rest))
+}
+
+/// When a datagram of this kind left; `None` if it is of another kind. Nothing else is looked at.
+#[must_use]
+pub fn sent_at_of(kind: Kind, datagram: &[u8]) -> Option<WireTime> {
+    let (header, _) = datagram.split_first_chunk::<HEADER_LEN>()?;
+    let [version, number, .., a, b, c, d] = *header;
+    let is_meant = version == VERSION && number == kind.number();
+    is_meant.then_some(WireTime(u32::from_be_bytes([a, b, c, d])))
 }
 
 /// Reads a data, parity or repair packet without taking a share of it; gives its header, its
