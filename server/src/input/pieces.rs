@@ -13,8 +13,10 @@ pub(super) struct Pieces {
     /// What is being filled, and what follows in the same memory.
     current: BytesMut,
     filled: usize,
-    /// Handles of what was filled before, the oldest first.
-    lent: VecDeque<BytesMut>,
+    /// What was lent first of the present memory.
+    first: Option<Bytes>,
+    /// The same of the memory before, the oldest first: whoever has it alone has all of it.
+    lent: VecDeque<Bytes>,
 }
 
 impl Pieces {
@@ -23,7 +25,8 @@ impl Pieces {
     pub(super) fn new(payload_len: usize) -> Self {
         let payload_len = payload_len.clamp(1, PIECE_LEN);
         let len = PIECE_LEN / payload_len * payload_len;
-        Self { len, current: BytesMut::zeroed(len), filled: 0, lent: VecDeque::new() }
+        let (current, lent) = (BytesMut::zeroed(len), VecDeque::new());
+        Self { len, current, filled: 0, first: None, lent }
     }
 
     /// Where to read to: never empty.
@@ -47,22 +50,25 @@ impl Pieces {
     /// Lends out what was read.
     pub(super) fn take(&mut self) -> Bytes {
         let taken = self.current.split_to(std::mem::take(&mut self.filled)).freeze();
+        self.first.get_or_insert_with(|| taken.clone());
         if self.current.len() < LEAST_ROOM {
-            let next = self.next();
-            self.lent.push_back(std::mem::replace(&mut self.current, next));
+            // Without the end of it, the first alone holds the memory.
+            self.current = BytesMut::new();
+            self.current = self.next();
+            self.lent.extend(self.first.take());
         }
         taken
     }
 
     /// The piece that was lent first is forgotten first: it, or a new one.
     fn next(&mut self) -> BytesMut {
-        if let Some(mut oldest) = self.lent.pop_front() {
-            oldest.clear();
-            if oldest.try_reclaim(self.len) {
-                oldest.resize(self.len, 0);
-                return oldest;
+        match self.lent.pop_front().map(Bytes::try_into_mut) {
+            Some(Ok(mut piece)) => {
+                piece.resize(self.len, 0);
+                return piece;
             }
-            self.lent.push_front(oldest);
+            Some(Err(kept)) => self.lent.push_front(kept),
+            None => {}
         }
         BytesMut::zeroed(self.len)
     }
