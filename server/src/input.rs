@@ -194,7 +194,8 @@ impl Input {
                 let outbox = Outbox::new(sender, wake, counters);
                 let stopped = Waker::new()?;
                 live.stop.wakes(stopped.clone());
-                let read = move || outbox.finish(|outbox| reader.run(outbox, payload_len, &stopped));
+                let read =
+                    move || outbox.finish(|outbox| reader.run(outbox, payload_len, &stopped));
                 thread::Builder::new().name("input".to_owned()).spawn(read)?;
             }
         }
