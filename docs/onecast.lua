@@ -51,6 +51,7 @@ u8("kind", "Kind", KINDS)
 field(ProtoField.uint8, "flags", "Flags", base.HEX)
 field(ProtoField.uint8, "flags.depth_log2", "Interleaving depth, log2", base.DEC, nil, 0x07)
 field(ProtoField.bool, "flags.report_wanted", "A report is wanted", 8, nil, 0x80)
+field(ProtoField.bool, "flags.no_digest", "The End will tell no SHA-256", 8, nil, 0x80)
 field(ProtoField.bool, "flags.by_unicast", "What goes to the group is wanted by unicast", 8, nil, 0x80)
 u8("key_epoch", "Key epoch")
 u16("stream", "Stream")
@@ -548,6 +549,8 @@ local function header(r)
     elseif kind == 7 then
         item:add(f["flags.depth_log2"], flags)
         item:add(f["flags.report_wanted"], flags)
+    elseif kind == 8 then
+        item:add(f["flags.no_digest"], flags)
     elseif kind == 9 or kind == 12 then
         item:add(f["flags.by_unicast"], flags)
     end

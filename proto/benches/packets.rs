@@ -157,6 +157,7 @@ fn sender_config() -> SenderConfig {
         rate: Some(Bitrate(10_000_000_000)),
         burst: Duration::from_micros(450),
         linger: Duration::ZERO,
+        is_hashed: true,
         retain: ByteCount(16 << 20),
         retain_for: None,
         wait_for: 0,

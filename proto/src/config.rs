@@ -141,6 +141,9 @@ pub struct SenderConfig {
     pub burst: Duration,
     /// A message waits no longer than this for others to share its packet.
     pub linger: Duration,
+    /// Whether the session's End will tell the SHA-256 of its payload: the announce says so, and
+    /// subscribers compute it only then.
+    pub is_hashed: bool,
     /// Payload that is kept for repair and late joiners.
     pub retain: ByteCount,
     /// Payload older than this is not kept, where given.

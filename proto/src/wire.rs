@@ -14,6 +14,7 @@
 //! | which values are refused | `wire/sane.rs` |
 //! | what may follow a body | `wire/extension.rs` |
 //! | bincode, set up once | `wire/codec.rs` |
+//! | what there is most of, by words | `wire/words.rs` |
 
 mod codec;
 mod coded;
@@ -28,6 +29,7 @@ mod sane;
 mod session;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use bytes::Bytes;
 
@@ -43,8 +45,8 @@ pub use feedback::{
     Range, Register, Report, ReportState,
 };
 pub use header::{
-    CODED_HEADER_LEN, DEPTH_MASK, FLAG_BY_UNICAST, FLAG_REPORT_WANTED, HEADER_LEN, Header, Kind,
-    MAX_DATAGRAM_LEN, UNICAST_NUMBERS, VERSION,
+    CODED_HEADER_LEN, DEPTH_MASK, FLAG_BY_UNICAST, FLAG_NO_DIGEST, FLAG_REPORT_WANTED, HEADER_LEN,
+    Header, Kind, MAX_DATAGRAM_LEN, UNICAST_NUMBERS, VERSION,
 };
 pub use list::{List, ListFull, Name, NameError};
 pub use number::UnknownNumber;

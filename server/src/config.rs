@@ -20,7 +20,7 @@ use proto::{Bitrate, ByteCount, Delivery, StreamId};
 pub use self::error::ConfigError;
 use self::route::{Outlet, Route};
 use crate::flags::input::InputSpec;
-use crate::flags::value::{Rate, Threshold, WaitFor};
+use crate::flags::value::{Digest, Rate, Threshold, WaitFor};
 use crate::flags::{DEFAULT_RETAIN, StreamFlags};
 use crate::input::{InputConfig, Queue};
 use crate::report::Talk;
@@ -69,6 +69,8 @@ pub struct StreamConfig {
     pub burst: Duration,
     /// A message waits no longer than this for others to share its packet.
     pub linger: Duration,
+    /// What the end of the stream tells, so that subscribers can check what they have.
+    pub digest: Digest,
     /// Payload that is kept.
     pub retain: ByteCount,
     /// Payload older than this is not kept.
@@ -187,6 +189,7 @@ impl StreamConfig {
             flow: flow(&flags)?,
             burst: flags.burst.unwrap_or(DEFAULT_BURST),
             linger: flags.linger.unwrap_or_default(),
+            digest: flags.digest.unwrap_or_default(),
             retain,
             retain_for,
             wait_for: flags.wait_for.unwrap_or_default(),

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use self::input::InputSpec;
 use self::target::Target;
-use self::value::{Dscp, Rate, Threshold, WaitFor};
+use self::value::{Digest, Dscp, Rate, Threshold, WaitFor};
 
 /// One stream: what it is, where it goes and how.
 ///
@@ -139,6 +139,12 @@ pub struct StreamFlags {
     #[serde(deserialize_with = "value::duration_in_file")]
     pub linger: Option<Duration>,
 
+    /// What the end of the stream tells of all payload, so that subscribers can prove that they have
+    /// it: `sha256`, or `none`, which spares both ends the time for it [default: sha256]
+    #[arg(long, value_name = "sha256|none", env = "ONECAST_DIGEST")]
+    #[serde(deserialize_with = "text::option")]
+    pub digest: Option<Digest>,
+
     /// Data packets in a block, 1 to 128 [default: 64]
     #[arg(long, value_name = "K", env = "ONECAST_BLOCK")]
     pub block: Option<u8>,
@@ -234,6 +240,7 @@ impl StreamFlags {
             finish_timeout: self.finish_timeout.or(below.finish_timeout),
             burst: self.burst.or(below.burst),
             linger: self.linger.or(below.linger),
+            digest: self.digest.or(below.digest),
             block: self.block.or(below.block),
             parity: self.parity.or(below.parity),
             interleave: self.interleave.or(below.interleave),

@@ -31,6 +31,7 @@ pub use self::udp::UdpInput;
 use crate::config::ConfigError;
 use crate::flags::StreamFlags;
 use crate::flags::input::InputSpec;
+use crate::flags::value::Digest;
 
 /// Where a stream comes from.
 #[derive(Clone, Debug)]
@@ -53,6 +54,15 @@ pub struct Input {
     pub len: Option<u64>,
     /// Whether it goes on whether or not we read it.
     pub is_live: bool,
+}
+
+/// What is done with what is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Handling {
+    /// Payload of a full packet, in bytes.
+    pub payload_len: usize,
+    /// What is computed of it.
+    pub digest: Digest,
 }
 
 /// What an input hands over, in order.
@@ -166,7 +176,7 @@ impl InputConfig {
 
 impl Input {
     /// Starts reading; `wake` is rung when something was handed over. A file or stdin is read
-    /// only as fast as it is taken, in pieces that fill packets of `payload_len` bytes; what an
+    /// only as fast as it is taken, in pieces that fill packets; what an
     /// encoder sends too fast is dropped and counted. One that is live is added to `live`, which is
     /// still to be started.
     ///
@@ -178,20 +188,23 @@ impl Input {
     pub fn start(
         self,
         live: &mut Live,
-        payload_len: usize,
+        handling: Handling,
         wake: Waker,
         counters: Arc<InputCounters>,
     ) -> io::Result<Items> {
         let queue_len = if self.is_live { LIVE_QUEUE_LEN } else { QUEUE_LEN };
         let (sender, receiver) = sync_channel(queue_len);
+        let Handling { payload_len, digest } = handling;
         match self.source {
             Source::Queue(queue) => {
                 queue.connect(wake, counters);
                 return Ok(Items::Queue(queue));
             }
-            Source::Udp(listener) => live.add(listener, Outbox::new(sender, wake, counters)),
+            Source::Udp(listener) => {
+                live.add(listener, Outbox::new(sender, wake, counters, digest));
+            },
             Source::Reader(reader) => {
-                let outbox = Outbox::new(sender, wake, counters);
+                let outbox = Outbox::new(sender, wake, counters, digest);
                 let stopped = Waker::new()?;
                 live.stop.wakes(stopped.clone());
                 let read =

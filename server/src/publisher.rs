@@ -25,7 +25,7 @@ use self::stream::{Feed, Way};
 pub(crate) use self::stream::{Stream, StreamEnd};
 use crate::config::Config;
 use crate::config::route::Outlet;
-use crate::input::{Input, InputCounters, Live};
+use crate::input::{Handling, Input, InputCounters, Live};
 use crate::report::News;
 use crate::snapshot::{Mode, Shared};
 use crate::socket::Socket;
@@ -91,8 +91,10 @@ impl DataThread {
             }
             let counters = Arc::new(InputCounters::default());
             let (len, is_live) = (input.len, input.is_live);
+            let handling =
+                Handling { payload_len: config.payload_len(), digest: config.digest };
             let (waker, shared) = (poller.waker(), Arc::clone(&counters));
-            let items = input.start(&mut live, config.payload_len(), waker, shared)?;
+            let items = input.start(&mut live, handling, waker, shared)?;
             let feed = Feed::new(items, counters, len, is_live);
             streams.push(Stream::new(config, feed, ways, clock.now())?);
         }

@@ -231,6 +231,7 @@ fn sender_config(rate: Option<Bitrate>) -> SenderConfig {
         rate,
         burst: Duration::from_micros(450),
         linger: Duration::ZERO,
+        is_hashed: true,
         retain: ByteCount(64 << 20),
         retain_for: None,
         wait_for: 1,

@@ -17,6 +17,7 @@ fn session(id: u64, first: u64) -> Delivered {
         started_us: id,
         name: "test".parse().unwrap(),
         mode: StreamMode::Bytes,
+        is_hashed: true,
         delivery: Delivery::Reliable,
         source: "127.0.0.1:1".parse().unwrap(),
         restart: id > 1,

@@ -11,7 +11,9 @@ use proto::receiver::{Ending, SessionInfo};
 pub(super) struct Verdict {
     session: SessionId,
     bytes: u64,
-    /// None where nobody wants to know.
+    /// Whether it is to be checked where it can be.
+    is_wanted: bool,
+    /// None where nobody wants to know, or could tell whether it is right.
     sha256: Option<digest::Context>,
     lost: u64,
     began_late: bool,
@@ -49,11 +51,12 @@ pub enum Flaw {
 
 impl Verdict {
     /// Nothing delivered yet.
-    pub(super) fn new(is_hashed: bool) -> Self {
+    pub(super) fn new(is_wanted: bool) -> Self {
         Self {
             session: SessionId::default(),
             bytes: 0,
-            sha256: is_hashed.then(|| digest::Context::new(&digest::SHA256)),
+            is_wanted,
+            sha256: None,
             lost: 0,
             began_late: false,
         }
@@ -61,7 +64,9 @@ impl Verdict {
 
     /// A session begins.
     pub(super) fn begin(&mut self, session: &SessionInfo) {
-        *self = Self::new(self.sha256.is_some());
+        *self = Self::new(self.is_wanted);
+        let is_hashed = self.is_wanted && session.is_hashed;
+        self.sha256 = is_hashed.then(|| digest::Context::new(&digest::SHA256));
         self.session = session.session;
         self.began_late = session.first.0 > 0;
     }

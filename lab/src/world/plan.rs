@@ -99,6 +99,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         rate: plan.rate,
         burst: Duration::from_micros(500),
         linger: Duration::ZERO,
+        is_hashed: true,
         retain: plan.retain,
         retain_for: None,
         wait_for: u32::try_from(plan.receivers).unwrap_or(u32::MAX).min(WAIT_FOR),

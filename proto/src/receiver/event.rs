@@ -33,6 +33,8 @@ pub struct SessionInfo {
     pub name: Name,
     /// How the payload is to be read.
     pub mode: StreamMode,
+    /// Whether its End will tell the SHA-256 of the payload.
+    pub is_hashed: bool,
     /// Whether a late packet is still wanted.
     pub delivery: Delivery,
     /// Where it comes from.

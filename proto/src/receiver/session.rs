@@ -14,7 +14,7 @@ use super::window::Window;
 use crate::config::Start;
 use crate::grtt::GroupSize;
 use crate::poll::Poll;
-use crate::wire::{Announce, End, Header, Name, StreamMode};
+use crate::wire::{Announce, End, FLAG_NO_DIGEST, Header, Name, StreamMode};
 use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, StreamId, Timestamp};
 
 /// What is known of a session.
@@ -27,6 +27,7 @@ pub(super) struct Session {
     pub(super) started_us: u64,
     pub(super) name: Name,
     pub(super) mode: StreamMode,
+    pub(super) is_hashed: bool,
     pub(super) delivery: Delivery,
     pub(super) coded_len: u16,
     pub(super) heartbeat_max: Duration,
@@ -90,6 +91,7 @@ impl Session {
             started_us: announce.started_us,
             name: announce.name.clone(),
             mode: announce.mode,
+            is_hashed: header.flags & FLAG_NO_DIGEST == 0,
             delivery: config.delivery.unwrap_or(delivery(announce)),
             coded_len,
             heartbeat_max: heartbeat_max(announce),
@@ -127,6 +129,7 @@ impl Session {
             started_us: self.started_us,
             name: self.name.clone(),
             mode: self.mode,
+            is_hashed: self.is_hashed,
             delivery: self.delivery,
             source: self.source,
             restart,

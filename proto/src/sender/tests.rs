@@ -67,6 +67,7 @@ fn config() -> SenderConfig {
         rate: Some(Bitrate(10_000_000)),
         burst: Duration::from_micros(500),
         linger: Duration::ZERO,
+        is_hashed: true,
         retain: ByteCount(1 << 20),
         retain_for: None,
         wait_for: 0,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::parity::{Answer, ParityPacket};
 use super::{Sender, Subscriber, Timer};
 use crate::wire::{
-    self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_REPORT_WANTED, Header, Kind,
-    Packet,
+    self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_NO_DIGEST,
+    FLAG_REPORT_WANTED, Header, Kind, Packet,
 };
 use crate::{Seq, SeqRange, SubscriberId, Timestamp};
 
@@ -396,10 +396,12 @@ impl Sender {
     ) -> Transmit {
         let leaving = Leaving { kind: body.kind(), to, at: now };
         let waits = self.window.has_unsent() || self.phase.is_waiting();
-        let is_heartbeat = leaving.kind == Kind::Heartbeat;
-        let depth_log2 = if is_heartbeat { self.window.last_closed().depth_log2 } else { 0 };
-        let wanted = is_heartbeat && waits;
-        let flags = depth_log2 | if wanted { FLAG_REPORT_WANTED } else { 0 };
+        let flags = match leaving.kind {
+            Kind::Heartbeat if waits => self.window.last_closed().depth_log2 | FLAG_REPORT_WANTED,
+            Kind::Heartbeat => self.window.last_closed().depth_log2,
+            Kind::Announce if !self.config.is_hashed => FLAG_NO_DIGEST,
+            _ => 0,
+        };
         let header = self.header(leaving, flags);
         wire::encode(&Packet { header, body }, buf);
         self.count(leaving, 1, buf.len());

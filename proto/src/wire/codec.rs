@@ -14,7 +14,7 @@ use super::header::{CODED_HEADER_LEN, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN
 use super::sane::Sane;
 use super::{
     Body, CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, DEPTH_MASK, Discard, NO_RECORD,
-    PREFIX_RECORDS, Packet, extension,
+    PREFIX_RECORDS, Packet, extension, words,
 };
 use crate::{SessionId, StreamId, WireTime};
 
@@ -42,15 +42,6 @@ struct WireHeader {
     session: SessionId,
     number: u64,
     sent_at: WireTime,
-}
-
-/// The header of data, parity and repair as it stands on the wire (docs/PROTOCOL.md §2).
-#[derive(Serialize, Deserialize)]
-struct WireCodedHeader {
-    header: WireHeader,
-    block: u32,
-    index: u8,
-    k: u8,
 }
 
 /// Reads a datagram. The body of a coded packet is a slice of it.
@@ -126,10 +117,7 @@ pub fn sent_at_of(kind: Kind, datagram: &[u8]) -> Option<WireTime> {
 /// Why the datagram is to be discarded; [`Discard::Kind`] if it is of another kind.
 pub fn decode_coded(datagram: &[u8]) -> Result<(Header, CodedFields, &[u8]), Discard> {
     check_version(datagram)?;
-    let (read, body) = read::<WireCodedHeader>(datagram)?;
-    let header = understood(&read.header)?;
-    let depth_log2 = header.flags & DEPTH_MASK;
-    let fields = CodedFields { block: read.block, index: read.index, k: read.k, depth_log2 };
+    let (header, fields, body) = words::read_header(datagram)?;
     if !fields.can_be(header.kind)? {
         return Err(Discard::Malformed);
     }
@@ -171,13 +159,13 @@ pub fn encode(packet: &Packet, into: &mut Vec<u8>) {
 /// Appends the 32 bytes before a coded body; the low three bits of `header.flags` are log2 of
 /// the interleaving depth.
 pub fn encode_coded_header(header: &Header, block: u32, index: u8, k: u8, into: &mut Vec<u8>) {
-    write::<_, CODED_HEADER_LEN>(&WireCodedHeader { header: header.into(), block, index, k }, into);
+    into.extend_from_slice(&words::header(header, block, index, k));
 }
 
 impl CodedPrefix {
     /// Appends the prefix.
     pub fn write(&self, into: &mut Vec<u8>) {
-        write::<_, CODED_PREFIX_LEN>(self, into);
+        into.extend_from_slice(&words::prefix(self));
     }
 
     /// Reads the prefix of a received or recovered coded body.
@@ -186,7 +174,7 @@ impl CodedPrefix {
     /// [`Discard::Truncated`] if there is none, [`Discard::Malformed`] if it promises more
     /// payload than follows or a record that starts behind it.
     pub fn read(body: &[u8]) -> Result<Self, Discard> {
-        let (prefix, rest) = read::<Self>(body)?;
+        let (prefix, rest) = words::read_prefix(body)?;
         let has_record = prefix.flags & PREFIX_RECORDS != 0 && prefix.first_record != NO_RECORD;
         if usize::from(prefix.len) > rest.len() || has_record && prefix.first_record >= prefix.len {
             return Err(Discard::Malformed);

@@ -27,6 +27,9 @@ pub const FLAG_REPORT_WANTED: u8 = 0b1000_0000;
 /// Cookie reply and report: what goes to the group is wanted by unicast, by the way that this came.
 pub const FLAG_BY_UNICAST: u8 = 0b1000_0000;
 
+/// Announce: the End of the session carries no SHA-256, so that nobody need compute one.
+pub const FLAG_NO_DIGEST: u8 = 0b1000_0000;
+
 /// Numbers from here on are those of unicast datagrams: they never leave a gap in the group's.
 pub const UNICAST_NUMBERS: u64 = 1 << 63;
 

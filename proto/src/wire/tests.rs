@@ -6,6 +6,7 @@ mod hostile;
 mod lists;
 mod round_trip;
 mod samples;
+mod words;
 
 /// One packet of each kind, for the tests of others.
 pub(crate) use samples::all as every_kind;

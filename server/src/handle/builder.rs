@@ -14,7 +14,7 @@ use super::Publisher;
 use crate::config::Config;
 use crate::flags::StreamFlags;
 use crate::flags::target::Target;
-use crate::flags::value::{Rate, WaitFor};
+use crate::flags::value::{Digest, Rate, WaitFor};
 use crate::input::Queue;
 use crate::run::Run;
 
@@ -25,13 +25,12 @@ use crate::run::Run;
 pub struct Builder {
     flags: StreamFlags,
     metrics: Option<HttpAddress>,
-    is_hashed: bool,
 }
 
 impl Builder {
     pub(super) fn new(target: Target) -> Self {
         let flags = StreamFlags { to: vec![target], ..StreamFlags::default() };
-        Self { flags, metrics: None, is_hashed: false }
+        Self { flags, metrics: None }
     }
 
     /// Sends to another endpoint as well.
@@ -88,7 +87,7 @@ impl Builder {
     /// thread, and each reader that checks it, as much again as sending: some 0.2 µs for a message
     /// of 128 bytes.
     pub fn hashed(mut self, is_hashed: bool) -> Self {
-        self.is_hashed = is_hashed;
+        self.flags.digest = Some(if is_hashed { Digest::Sha256 } else { Digest::None });
         self
     }
 
@@ -104,8 +103,9 @@ impl Builder {
     ///
     /// When it cannot be done as said, or the system refuses; the error says which, and what to
     /// say instead.
-    pub fn start(self) -> anyhow::Result<Publisher> {
-        let queue = Arc::new(Queue::new(self.is_hashed));
+    pub fn start(mut self) -> anyhow::Result<Publisher> {
+        let digest = *self.flags.digest.get_or_insert(Digest::None);
+        let queue = Arc::new(Queue::new(digest == Digest::Sha256));
         let config = Config::of_queue(self.flags, self.metrics, Arc::clone(&queue))?;
         let run = Run::start(&config, Shutdown::new())?;
         let thread = thread::Builder::new()

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use host::poller::Waker;
 
 use super::{InputCounters, Item};
+use crate::flags::value::Digest;
 
 /// Hands items over, hashes what was handed over, and counts it.
 pub(super) struct Outbox {
     sender: SyncSender<Item>,
     wake: Waker,
-    digest: Context,
+    digest: Option<Context>,
     pub(super) counters: Arc<InputCounters>,
 }
 
@@ -25,8 +26,14 @@ pub(super) struct Outbox {
 pub(super) struct Closed;
 
 impl Outbox {
-    pub(super) fn new(sender: SyncSender<Item>, wake: Waker, counters: Arc<InputCounters>) -> Self {
-        Self { sender, wake, digest: Context::new(&SHA256), counters }
+    pub(super) fn new(
+        sender: SyncSender<Item>,
+        wake: Waker,
+        counters: Arc<InputCounters>,
+        digest: Digest,
+    ) -> Self {
+        let digest = (digest == Digest::Sha256).then(|| Context::new(&SHA256));
+        Self { sender, wake, digest, counters }
     }
 
     /// Hands a piece of the stream over, and waits until there is room for it.
@@ -85,14 +92,16 @@ impl Outbox {
 
     fn into_last(self, result: io::Result<()>) -> (Item, SyncSender<Item>, Waker) {
         let last = match result {
-            Ok(()) => Item::End { sha256: Some(sha256(self.digest)) },
+            Ok(()) => Item::End { sha256: self.digest.map(sha256) },
             Err(error) => Item::Failed(error),
         };
         (last, self.sender, self.wake)
     }
 
     fn count(&mut self, payload: &Bytes) {
-        self.digest.update(payload);
+        if let Some(digest) = &mut self.digest {
+            digest.update(payload);
+        }
         self.counters.bytes.fetch_add(payload.len() as u64, Ordering::Relaxed);
     }
 }

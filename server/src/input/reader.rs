@@ -111,11 +111,12 @@ mod tests {
 
     use super::super::{InputCounters, Item};
     use super::*;
+    use crate::flags::value::Digest;
 
     fn outbox() -> (Outbox, Receiver<Item>) {
         let (sender, receiver) = sync_channel(64);
         let counters = Arc::new(InputCounters::default());
-        (Outbox::new(sender, Waker::new().unwrap(), counters), receiver)
+        (Outbox::new(sender, Waker::new().unwrap(), counters, Digest::Sha256), receiver)
     }
 
     fn bytes_of(items: &Receiver<Item>) -> Vec<u8> {

@@ -21,6 +21,7 @@ use self::outgoing::Outgoing;
 pub(super) use self::outgoing::Way;
 use super::links::Links;
 use crate::config::StreamConfig;
+use crate::flags::value::Digest;
 use crate::report::News;
 use crate::snapshot::{Count, Fare, LOSS_QUANTILES, StreamSnapshot, SubscriberRow};
 use crate::socket::Socket;
@@ -235,6 +236,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         rate: config.rate,
         burst: config.burst,
         linger: config.linger,
+        is_hashed: config.digest == Digest::Sha256,
         retain: config.retain,
         retain_for: config.retain_for,
         wait_for: config.wait_for.subscribers.unwrap_or(u32::MAX),
