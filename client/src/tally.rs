@@ -91,7 +91,7 @@ impl Tally {
         let Some(sent_at) = sent_at_of(Kind::Data, datagram) else { return };
         if let Some((came, sent)) = self.last_data.replace((now, sent_at)) {
             let apart = u64::from(sent_at.since(sent).unsigned_abs());
-            self.jitter.add(now.since(came).abs_diff(Duration::from_micros(apart)));
+            self.jitter.add(now.since(came).abs_diff(Duration::from_micros(apart)), 1);
         }
     }
 
@@ -102,16 +102,16 @@ impl Tally {
 }
 
 impl Delays {
-    /// Counts one.
-    pub(crate) fn add(&mut self, delay: Duration) {
+    /// Counts so many packets, handed out together.
+    pub(crate) fn add(&mut self, delay: Duration, packets: u64) {
         let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         let units = nanos.saturating_sub(1) / SHORTEST_DELAY_NS;
         let bucket = units.checked_ilog2().map_or(0, |log2| log2 as usize + 1);
         match self.counts.get_mut(bucket) {
-            Some(count) => *count += 1,
-            None => self.above += 1,
+            Some(count) => *count += packets,
+            None => self.above += packets,
         }
-        self.sum += delay;
+        self.sum += delay.saturating_mul(u32::try_from(packets).unwrap_or(u32::MAX));
     }
 
     /// Adds what another subscription counted.
@@ -211,7 +211,7 @@ mod tests {
 
     fn bucket_of(delay: Duration) -> Option<usize> {
         let mut delays = Delays::default();
-        delays.add(delay);
+        delays.add(delay, 1);
         delays.counts.iter().position(|count| *count == 1)
     }
 
@@ -250,10 +250,10 @@ mod tests {
         let mut delays = Delays::default();
         assert_eq!(delays.quantile(0.5), None);
         for _ in 0..98 {
-            delays.add(Duration::from_micros(40));
+            delays.add(Duration::from_micros(40), 1);
         }
-        delays.add(Duration::from_micros(150));
-        delays.add(Duration::from_secs(9));
+        delays.add(Duration::from_micros(150), 1);
+        delays.add(Duration::from_secs(9), 1);
         assert_eq!(delays.quantile(0.5), Some(50e-6));
         assert_eq!(delays.quantile(0.99), Some(200e-6));
         assert_eq!(delays.quantile(1.0), None, "above all bounds");

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | which session is followed | `receiver/session.rs`, `receiver/adopt.rs` |
 //! | what happens when a packet comes | `receiver/arrival.rs` |
-//! | places by number | `receiver/window.rs`, and memory for them `receiver/arena.rs` |
+//! | places by number | `receiver/window.rs`, and memory for them `receiver/store.rs`, `receiver/arena.rs` |
 //! | what is missing, and when it is asked for | `receiver/gaps.rs`, `receiver/nak.rs` |
 //! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
@@ -40,6 +40,7 @@ mod recovery;
 mod report;
 mod session;
 mod stats;
+mod store;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -202,7 +202,7 @@ impl Input {
             }
             Source::Udp(listener) => {
                 live.add(listener, Outbox::new(sender, wake, counters, digest));
-            },
+            }
             Source::Reader(reader) => {
                 let outbox = Outbox::new(sender, wake, counters, digest);
                 let stopped = Waker::new()?;

@@ -91,8 +91,7 @@ impl DataThread {
             }
             let counters = Arc::new(InputCounters::default());
             let (len, is_live) = (input.len, input.is_live);
-            let handling =
-                Handling { payload_len: config.payload_len(), digest: config.digest };
+            let handling = Handling { payload_len: config.payload_len(), digest: config.digest };
             let (waker, shared) = (poller.waker(), Arc::clone(&counters));
             let items = input.start(&mut live, handling, waker, shared)?;
             let feed = Feed::new(items, counters, len, is_live);

@@ -94,7 +94,7 @@ impl Ring {
                 continue;
             };
             self.bytes.fetch_sub(cost(&item), Ordering::SeqCst);
-            let lost = SeqRange::new(payload.seq, payload.seq.next());
+            let lost = payload.range;
             add_loss(&mut losses, lost);
             self.leave_gap(&mut kept, lost);
         }

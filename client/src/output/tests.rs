@@ -28,7 +28,11 @@ fn session(id: u64, first: u64) -> Delivered {
 
 fn payload(seq: u64, bytes: &'static [u8]) -> Delivered {
     let bytes = Bytes::from_static(bytes);
-    Delivered::Payload(Payload { seq: Seq(seq), bytes, delay: Duration::ZERO })
+    Delivered::Payload(Payload {
+        range: SeqRange::new(Seq(seq), Seq(seq + 1)),
+        bytes,
+        delay: Duration::ZERO,
+    })
 }
 
 fn end(bytes: u64, sha256: Option<[u8; 32]>) -> Delivered {

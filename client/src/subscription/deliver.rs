@@ -31,7 +31,7 @@ impl Subscription {
             match &delivered {
                 Delivered::Payload(payload) => {
                     bytes += payload.bytes.len() + 1;
-                    self.tally.delays.add(payload.delay);
+                    self.tally.delays.add(payload.delay, payload.range.len());
                 }
                 Delivered::Session(session) => self.on_session(session, records),
                 Delivered::Gap(gap) => self.on_gap(gap, records),

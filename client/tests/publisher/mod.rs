@@ -104,7 +104,7 @@ impl Session {
             rate: Some(self.rate),
             burst: Duration::from_micros(450),
             linger: Duration::ZERO,
-        is_hashed: true,
+            is_hashed: true,
             retain: ByteCount(64 * 1024 * 1024),
             retain_for: None,
             wait_for: 1,

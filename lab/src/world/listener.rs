@@ -112,13 +112,14 @@ impl Listener {
     }
 
     fn check(&mut self, payload: &Payload, source: &[u8], payload_len: usize) {
-        self.expect(payload.seq, "packet");
-        self.next = payload.seq.next();
-        let start =
-            usize::try_from(payload.seq.0).unwrap_or(usize::MAX).saturating_mul(payload_len);
+        self.expect(payload.range.first, "packet");
+        self.next = payload.range.end;
+        let start = usize::try_from(payload.range.first.0)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(payload_len);
         let end = start.saturating_add(payload_len).min(source.len());
         if source.get(start..end) != Some(&payload.bytes[..]) {
-            self.blame(format!("packet {} is not what was sent", payload.seq));
+            self.blame(format!("packet {} is not what was sent", payload.range.first));
         }
         self.delivered += payload.bytes.len();
         self.delays.push(payload.delay);

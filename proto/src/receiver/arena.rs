@@ -1,17 +1,23 @@
-//! Memory for the bodies of packets: taken in chunks that many of them share, and used again once
-//! they are forgotten.
+//! Memory for what packets carry: taken in chunks that many of them share, and used again once they
+//! are forgotten.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Where bodies are kept.
+/// Where parity is kept.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     current: BytesMut,
-    /// There was one before it.
+    chunks: Chunks,
+}
+
+/// Chunks that were filled, to be used again.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    /// There was one before.
     is_begun: bool,
-    /// Handles of the chunks that were filled before, the oldest first.
+    /// Handles of those that were filled before, the oldest first.
     filled: VecDeque<BytesMut>,
 }
 
@@ -19,20 +25,19 @@ impl Arena {
     /// A copy of `bytes` that lives as long as it is needed.
     pub(super) fn keep(&mut self, bytes: &[u8]) -> Bytes {
         if self.current.capacity() < bytes.len() {
-            let next = self.next(bytes.len().max(CHUNK));
-            let full = std::mem::replace(&mut self.current, next);
-            // What is beyond is given back to the system once it is forgotten.
-            if self.is_begun && self.filled.len() < MOST_FILLED {
-                self.filled.push_back(full);
-            }
-            self.is_begun = true;
+            let next = self.chunks.next(bytes.len());
+            self.chunks.give_back(std::mem::replace(&mut self.current, next));
         }
         self.current.extend_from_slice(bytes);
         self.current.split().freeze()
     }
+}
 
-    /// The chunk that was filled first, if all that was kept there is forgotten, or a new one.
-    fn next(&mut self, len: usize) -> BytesMut {
+impl Chunks {
+    /// The chunk that was filled first, if all that was kept there is forgotten, or a new one; with
+    /// room for `len` bytes.
+    pub(super) fn next(&mut self, len: usize) -> BytesMut {
+        let len = len.max(CHUNK);
         if let Some(mut oldest) = self.filled.pop_front() {
             if oldest.try_reclaim(len) {
                 return oldest;
@@ -40,6 +45,14 @@ impl Arena {
             self.filled.push_front(oldest);
         }
         BytesMut::with_capacity(len)
+    }
+
+    /// A chunk was filled: what is beyond a few is given back to the system once it is forgotten.
+    pub(super) fn give_back(&mut self, full: BytesMut) {
+        if self.is_begun && self.filled.len() < MOST_FILLED {
+            self.filled.push_back(full);
+        }
+        self.is_begun = true;
     }
 }
 

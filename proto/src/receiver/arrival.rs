@@ -8,11 +8,12 @@ use bytes::Bytes;
 use super::arena::Arena;
 use super::enrol::Enrolment;
 use super::session::Session;
+use super::store::{Place, Store};
 use super::window::Placed;
 use super::{Event, Receiver, Via};
 use crate::wire::{
-    Announce, Body, CODED_HEADER_LEN, CodedFields, CodedPrefix, CookieChallenge, CookieReply,
-    DEPTH_MASK, Discard, End, Header, Heartbeat, Kind, Packet,
+    Announce, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedFields, CodedPrefix, CookieChallenge,
+    CookieReply, DEPTH_MASK, Discard, End, Header, Heartbeat, Kind, Packet,
 };
 use crate::{Delivery, Seq, SeqRange, Timestamp, WireTime};
 
@@ -34,8 +35,17 @@ pub(super) enum Arrived<'a> {
 }
 
 impl Arrived<'_> {
-    /// The same to keep.
-    pub(super) fn kept(self, arena: &mut Arena) -> Bytes {
+    /// So many bytes of payload, which follow the prefix, to keep.
+    pub(super) fn payload(self, len: u16, store: &mut Store) -> Place {
+        let range = CODED_PREFIX_LEN..(CODED_PREFIX_LEN + usize::from(len)).min(self.len());
+        match self {
+            Self::Datagram(bytes) => store.copy(bytes.get(range).unwrap_or_default()),
+            Self::Shared(bytes) => store.share(bytes.slice(range)),
+        }
+    }
+
+    /// All of a coded body to keep.
+    pub(super) fn whole(self, arena: &mut Arena) -> Bytes {
         match self {
             Self::Datagram(bytes) => arena.keep(bytes),
             Self::Shared(bytes) => bytes.clone(),
@@ -205,8 +215,7 @@ impl Receiver {
         if seq >= session.last() {
             return Err(Discard::Malformed);
         }
-        let arena = &mut self.arena;
-        match session.window.place_with(seq, || body.kept(arena)) {
+        match session.window.place(seq, prefix, *body) {
             Placed::New => self.stats.packets_placed += 1,
             Placed::Duplicate => self.stats.packets_duplicate += 1,
             Placed::Beyond => {

@@ -1,6 +1,6 @@
 //! What is known of blocks: where they start, how many packets they have, which parity came.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -52,7 +52,8 @@ impl Block {
 /// The blocks near the window.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
-    by_start: BTreeMap<Seq, Block>,
+    /// In the order of their starts: they begin one after the other, so that one more comes last.
+    by_start: VecDeque<(Seq, Block)>,
     /// The block of the last packet: most packets are of the same.
     last: Option<(Seq, u8)>,
     parity_count: usize,
@@ -65,8 +66,12 @@ impl Blocks {
             return false;
         }
         self.last = Some((start, k));
-        let is_new = !self.by_start.contains_key(&start);
-        let block = self.by_start.entry(start).or_default();
+        let place = self.place(start);
+        let is_new = self.by_start.get(place).is_none_or(|(other, _)| *other != start);
+        if is_new {
+            self.by_start.insert(place, (start, Block::default()));
+        }
+        let Some((_, block)) = self.by_start.get_mut(place) else { return false };
         let is_news = is_new || block.k != k;
         block.depth_log2 = depth_log2;
         if k > 0 {
@@ -77,7 +82,7 @@ impl Blocks {
 
     /// Keeps a parity symbol; a second one of the same place is not kept.
     pub(super) fn add_parity(&mut self, start: Seq, place: u8, body: Bytes) -> bool {
-        let Some(block) = self.by_start.get_mut(&start) else { return false };
+        let Some(block) = self.get_mut(start) else { return false };
         let known = block.parity.iter().any(|(other, _)| *other == place);
         let fits = block.parity.first().is_none_or(|(_, other)| other.len() == body.len());
         if known || !fits {
@@ -90,9 +95,10 @@ impl Blocks {
 
     /// The parity of a block is of no use any more.
     pub(super) fn drop_parity(&mut self, start: Seq) {
-        if let Some(block) = self.by_start.get_mut(&start) {
-            self.parity_count -= block.parity.len();
+        if let Some(block) = self.get_mut(start) {
+            let dropped = block.parity.len();
             block.parity.clear();
+            self.parity_count -= dropped;
         }
     }
 
@@ -102,13 +108,35 @@ impl Blocks {
     }
 
     pub(super) fn get(&self, start: Seq) -> Option<&Block> {
-        self.by_start.get(&start)
+        let (other, block) = self.by_start.get(self.place(start))?;
+        (*other == start).then_some(block)
+    }
+
+    fn get_mut(&mut self, start: Seq) -> Option<&mut Block> {
+        let place = self.place(start);
+        let (other, block) = self.by_start.get_mut(place)?;
+        (*other == start).then_some(block)
+    }
+
+    /// Where the block that begins at `start` is, or would be.
+    fn place(&self, start: Seq) -> usize {
+        // Most questions are of the last blocks.
+        let before = |(other, _): &(Seq, Block)| *other < start;
+        if self.by_start.back().is_none_or(before) {
+            return self.by_start.len();
+        }
+        self.by_start.partition_point(before)
+    }
+
+    /// Those that begin up to `seq`, the last first.
+    fn up_to(&self, seq: Seq) -> impl Iterator<Item = (Seq, &Block)> {
+        let end = self.by_start.partition_point(|(start, _)| *start <= seq);
+        self.by_start.range(..end).rev().map(|(start, block)| (*start, block))
     }
 
     /// The block that `seq` is of, if a packet of it came.
     pub(super) fn containing(&self, seq: Seq) -> Option<(Seq, &Block)> {
-        let near = self.by_start.range(..=seq).rev().take(MAX_DEPTH);
-        near.map(|(start, block)| (*start, block)).find(|(start, block)| block.has(*start, seq))
+        self.up_to(seq).take(MAX_DEPTH).find(|(start, block)| block.has(*start, seq))
     }
 
     /// Where the blocks begin, or may, that something is known of and `seq` lies among: what is
@@ -117,9 +145,8 @@ impl Blocks {
         let (start, block) = match self.containing(seq) {
             Some(found) => found,
             None => {
-                let near = self.by_start.range(..=seq).rev().take(MAX_DEPTH);
-                let mut near = near.filter(|(start, block)| block.end(**start) > seq);
-                near.next().map(|(start, block)| (*start, block))?
+                let near = self.up_to(seq).take(MAX_DEPTH);
+                near.filter(|(start, block)| block.end(*start) > seq).next()?
             }
         };
         Some(start.minus(block.reach()))
@@ -127,28 +154,31 @@ impl Blocks {
 
     /// Where the blocks begin that the one at `start` is interleaved with, as far as it is known.
     pub(super) fn first_beside(&self, start: Seq) -> Seq {
-        let Some(block) = self.by_start.get(&start) else { return start };
-        let near = self.by_start.range(start.minus(block.reach())..=start);
-        let mut beside = near.filter(|(_, other)| other.depth_log2 == block.depth_log2);
+        let Some(block) = self.get(start) else { return start };
+        let (first, last) = (self.place(start.minus(block.reach())), self.place(start));
+        let mut beside = self
+            .by_start
+            .range(first..=last)
+            .filter(|(_, other)| other.depth_log2 == block.depth_log2);
         beside.next().map_or(start, |(first, _)| *first)
     }
 
     /// The blocks whose number of packets is known and that have a packet in `range`.
     pub(super) fn closed_in(&self, range: SeqRange) -> Vec<Seq> {
         let earliest = range.first.minus(u64::from(MAX_K) * MAX_DEPTH as u64);
-        let near = self.by_start.range(earliest..range.end);
-        let touched = near.filter(|(start, block)| block.k > 0 && block.has_in(**start, range));
+        let near = self.by_start.range(self.place(earliest)..self.place(range.end));
+        let touched = near.filter(|(start, block)| block.k > 0 && block.has_in(*start, range));
         touched.map(|(start, _)| *start).collect()
     }
 
     /// Forgets the blocks that end before `seq`.
     pub(super) fn forget(&mut self, seq: Seq) {
-        while let Some((&start, block)) = self.by_start.first_key_value() {
-            if block.end(start) > seq {
+        while let Some((start, block)) = self.by_start.front() {
+            if block.end(*start) > seq {
                 return;
             }
             self.parity_count -= block.parity.len();
-            self.by_start.pop_first();
+            self.by_start.pop_front();
         }
     }
 }

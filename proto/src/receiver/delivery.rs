@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use super::event::{Ending, Gap, Payload};
-use super::window::Popped;
+use super::window::{Popped, Run};
 use super::{Delivered, Receiver};
-use crate::wire::{CODED_PREFIX_LEN, CodedPrefix, StreamMode};
-use crate::{Seq, Timestamp};
+use crate::Timestamp;
+use crate::wire::StreamMode;
 
 impl Receiver {
     /// The next thing in order. What is not pulled stays in the window and holds the credit back,
@@ -27,8 +27,9 @@ impl Receiver {
     /// Moves what is next in order to `ready`; false if it is not here.
     fn hand_out_next(&mut self, now: Timestamp) -> bool {
         let Some(session) = &mut self.session else { return false };
-        match session.window.pop() {
-            Some(Popped::Body(seq, body)) => self.hand_out_body(seq, body, now),
+        let most = if session.mode == StreamMode::Bytes { RUN_LEN } else { 0 };
+        match session.window.pop(most) {
+            Some(Popped::Run(run)) => self.hand_out_run(run, now),
             Some(Popped::Gap(gap)) => self.hand_out_gap(gap),
             None => return self.pass_the_rest(),
         }
@@ -45,22 +46,20 @@ impl Receiver {
         passes
     }
 
-    fn hand_out_body(&mut self, seq: Seq, mut body: Bytes, now: Timestamp) {
-        self.stats.packets_delivered += 1;
+    fn hand_out_run(&mut self, run: Run, now: Timestamp) {
+        let Run { range, prefix, payload } = run;
+        self.stats.packets_delivered += range.len();
         let Some(session) = &mut self.session else { return };
-        let Ok(prefix) = CodedPrefix::read(&body) else { return };
-        body.advance(CODED_PREFIX_LEN.min(body.len()));
-        body.truncate(usize::from(prefix.len));
         let arrival = session.clock.arrival_of(prefix.first_sent);
         let delay = arrival.map_or(Duration::ZERO, |arrival| now.since(arrival));
         let (ready, stats) = (&mut self.ready, &mut self.stats);
         let mut out = |bytes: Bytes| {
             stats.bytes_delivered += bytes.len() as u64;
-            ready.push_back(Delivered::Payload(Payload { seq, bytes, delay }));
+            ready.push_back(Delivered::Payload(Payload { range, bytes, delay }));
         };
         match session.mode {
-            StreamMode::Bytes => out(body),
-            StreamMode::Messages => session.records.push(body, prefix.first_record, out),
+            StreamMode::Bytes => out(payload),
+            StreamMode::Messages => session.records.push(payload, prefix.first_record, out),
         }
     }
 
@@ -97,3 +96,6 @@ impl Receiver {
         while self.hand_out_next(Timestamp::ZERO) {}
     }
 }
+
+/// What is handed out of a stream of bytes at once: a burst of the largest send.
+const RUN_LEN: usize = 64 << 10;

@@ -50,11 +50,11 @@ pub struct SessionInfo {
 /// Payload in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The packet it came in; of a message that spans packets, the last one.
-    pub seq: Seq,
+    /// The packets it came in; of a message that spans packets, the last one.
+    pub range: SeqRange,
     /// Bytes of the stream, or one whole message.
     pub bytes: Bytes,
-    /// Time since the packet was first sent, by the smallest clock offset seen: zero is the
+    /// Time since the first of the packets was first sent, by the smallest clock offset seen: zero is the
     /// fastest way a packet ever took.
     pub delay: Duration,
 }

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::Receiver;
-use super::arrival::CodedPacket;
-use super::blocks::MAX_K;
+use super::arrival::{Arrived, CodedPacket};
+use super::blocks::{Block, MAX_K};
 use super::nak::REORDER_ALLOWANCE;
 use super::session::Session;
 use super::window::Placed;
-use crate::fec;
+use crate::fec::{self, Recovered};
 use crate::grtt::AT_ONCE;
 use crate::wire::{CODED_PREFIX_LEN, CodedFields, CodedPrefix, Discard, Heartbeat, Need};
 use crate::{Seq, SeqRange, Timestamp};
@@ -85,7 +85,7 @@ impl Receiver {
         let place = fields.index.saturating_sub(fields.k);
         let missing = missing_of(session, start);
         let arena = &mut self.arena;
-        if missing == 0 || !session.blocks.add_parity(start, place, body.kept(arena)) {
+        if missing == 0 || !session.blocks.add_parity(start, place, body.whole(arena)) {
             self.stats.parity_unused += 1;
             return Ok(());
         }
@@ -109,29 +109,25 @@ impl Receiver {
             return;
         }
         let seqs: Vec<Seq> = block.seqs(start).collect();
-        let data: Vec<Option<Bytes>> =
-            seqs.iter().map(|seq| session.window.body(*seq).cloned()).collect();
-        let missing = data.iter().filter(|body| body.is_none()).count();
+        let missing = seqs.iter().filter(|seq| session.window.body(**seq).is_none()).count();
         if missing > block.parity().len() {
             return;
         }
-        let len = block.parity().first().map_or(0, |(_, body)| body.len());
-        let recovered = fec::recover(&data, block.parity(), len).unwrap_or_default();
+        let recovered = recovered(session, block, &seqs);
         self.stats.parity_used += missing as u64;
         self.stats.parity_unused += (block.parity().len() - missing) as u64;
         session.blocks.drop_parity(start);
-        for symbol in recovered {
-            if let Some(seq) = seqs.get(usize::from(symbol.index)) {
-                self.place_recovered(*seq, symbol.symbol);
+        for (index, body) in recovered {
+            if let Some(seq) = seqs.get(usize::from(index)) {
+                self.place_recovered(*seq, &body);
             }
         }
     }
 
-    fn place_recovered(&mut self, seq: Seq, symbol: Vec<u8>) {
-        let Ok(prefix) = CodedPrefix::read(&symbol) else { return };
-        let body = Bytes::from(symbol).slice(..CODED_PREFIX_LEN + usize::from(prefix.len));
+    fn place_recovered(&mut self, seq: Seq, body: &[u8]) {
+        let Ok(prefix) = CodedPrefix::read(body) else { return };
         let Some(session) = &mut self.session else { return };
-        if session.window.place(seq, body) == Placed::New {
+        if session.window.place(seq, prefix, Arrived::Datagram(body)) == Placed::New {
             self.stats.packets_recovered += 1;
             if !session.gaps.fill(seq) {
                 // While catching up nobody looks for gaps in what is live.
@@ -221,6 +217,28 @@ impl Receiver {
             self.stats.naks_suppressed += session.gaps.hold_back(range, until);
         }
     }
+}
+
+/// The coded bodies that a block lacks, by their places. Prefixes and payloads lie apart; as every byte
+/// of a symbol is coded by itself, they are recovered apart.
+fn recovered(session: &Session, block: &Block, seqs: &[Seq]) -> Vec<(u8, Vec<u8>)> {
+    let bodies = || seqs.iter().map(|seq| session.window.body(*seq));
+    let prefixes: Vec<_> = bodies().map(|body| Some(body?.0.to_bytes())).collect();
+    let payloads: Vec<_> = bodies().map(|body| Some(body?.1)).collect();
+    let split = |(index, body): &(u8, Bytes)| {
+        let (prefix, payload) = body.split_first_chunk::<CODED_PREFIX_LEN>()?;
+        Some(((*index, *prefix), (*index, body.slice_ref(payload))))
+    };
+    let (of_prefixes, of_payloads): (Vec<_>, Vec<_>) =
+        block.parity().iter().filter_map(split).unzip();
+    let len = of_payloads.first().map_or(0, |(_, payload)| payload.len());
+    let prefixes = fec::recover(&prefixes, &of_prefixes, CODED_PREFIX_LEN).unwrap_or_default();
+    let payloads = fec::recover(&payloads, &of_payloads, len).unwrap_or_default();
+    let both = prefixes.into_iter().zip(payloads);
+    let whole = |(prefix, payload): (Recovered, Recovered)| {
+        (prefix.index, [prefix.symbol, payload.symbol].concat())
+    };
+    both.map(whole).collect()
 }
 
 /// Packets of a block that did not come and were not given up.

@@ -260,9 +260,9 @@ impl Bench {
     /// Seqs of the payloads handed out so far.
     fn delivered(&self) -> Vec<u64> {
         let payloads = self.out.iter().filter_map(|delivered| {
-            if let Delivered::Payload(payload) = delivered { Some(payload.seq.0) } else { None }
+            if let Delivered::Payload(payload) = delivered { Some(payload.range) } else { None }
         });
-        payloads.collect()
+        payloads.flat_map(|range| range.iter()).map(|seq| seq.0).collect()
     }
 
     fn gaps(&self) -> Vec<Gap> {

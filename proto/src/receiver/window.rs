@@ -4,16 +4,26 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::arrival::Arrived;
 use super::event::{Gap, GapCause};
+use super::store::{Place, Store};
+use crate::wire::CodedPrefix;
 use crate::{Seq, SeqRange};
 
 /// One place of the window.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Slot {
     #[default]
     Missing,
     Lost(GapCause),
-    Here(Bytes),
+    Here(Kept),
+}
+
+/// A packet that is here.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    prefix: CodedPrefix,
+    place: Place,
 }
 
 /// What became of a packet that came.
@@ -30,8 +40,17 @@ pub(super) enum Placed {
 /// The next thing in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Popped {
-    Body(Seq, Bytes),
+    Run(Run),
     Gap(Gap),
+}
+
+/// Packets in a row whose payload lies side by side.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) range: SeqRange,
+    /// That of the first.
+    pub(super) prefix: CodedPrefix,
+    pub(super) payload: Bytes,
 }
 
 /// The receive window: from the next packet to hand out to the newest that is here, and before it
@@ -42,12 +61,14 @@ pub(super) struct Window {
     base: Seq,
     next: Seq,
     slots: VecDeque<Slot>,
+    store: Store,
     capacity: u64,
 }
 
 impl Window {
     pub(super) fn new(next: Seq, capacity: u64) -> Self {
-        Self { base: next, next, slots: VecDeque::new(), capacity: capacity.max(1) }
+        let (slots, store) = (VecDeque::new(), Store::default());
+        Self { base: next, next, slots, store, capacity: capacity.max(1) }
     }
 
     /// The first packet that was not handed out.
@@ -71,10 +92,10 @@ impl Window {
         waiting.filter(|slot| matches!(slot, Slot::Here(_))).count() as u64
     }
 
-    /// The body of a packet that is here, handed out or not.
-    pub(super) fn body(&self, seq: Seq) -> Option<&Bytes> {
+    /// Prefix and payload of a packet that is here, handed out or not.
+    pub(super) fn body(&self, seq: Seq) -> Option<(CodedPrefix, &[u8])> {
         match self.slots.get(self.index(seq)?)? {
-            Slot::Here(body) => Some(body),
+            Slot::Here(kept) => Some((kept.prefix, self.store.get(kept.place))),
             Slot::Missing | Slot::Lost(_) => None,
         }
     }
@@ -85,12 +106,8 @@ impl Window {
         seq >= self.next && matches!(slot, None | Some(Slot::Missing))
     }
 
-    pub(super) fn place(&mut self, seq: Seq, body: Bytes) -> Placed {
-        self.place_with(seq, || body)
-    }
-
-    /// The same with a body that is made only if there is a place for it.
-    pub(super) fn place_with(&mut self, seq: Seq, body: impl FnOnce() -> Bytes) -> Placed {
+    /// Takes a packet, and keeps its payload if there is a place for it.
+    pub(super) fn place(&mut self, seq: Seq, prefix: CodedPrefix, body: Arrived<'_>) -> Placed {
         if seq < self.next {
             return Placed::Duplicate;
         }
@@ -99,7 +116,8 @@ impl Window {
         }
         let Some(index) = self.index(seq) else { return Placed::Beyond };
         if index == self.slots.len() {
-            self.slots.push_back(Slot::Here(body()));
+            let place = body.payload(prefix.len, &mut self.store);
+            self.slots.push_back(Slot::Here(Kept { prefix, place }));
             return Placed::New;
         }
         if index > self.slots.len() {
@@ -107,7 +125,8 @@ impl Window {
         }
         match self.slots.get_mut(index) {
             Some(slot @ Slot::Missing) => {
-                *slot = Slot::Here(body());
+                *slot =
+                    Slot::Here(Kept { prefix, place: body.payload(prefix.len, &mut self.store) });
                 Placed::New
             }
             _ => Placed::Duplicate,
@@ -136,18 +155,28 @@ impl Window {
         lost
     }
 
-    /// Takes what is next in order, if it is here or was given up. What is here stays until
-    /// [`Window::forget`].
-    pub(super) fn pop(&mut self) -> Option<Popped> {
+    /// Takes what is next in order, if it is here or was given up: one packet, or as many as lie
+    /// side by side in `most` bytes. What is here stays until [`Window::forget`].
+    pub(super) fn pop(&mut self, most: usize) -> Option<Popped> {
         let index = self.handed_out();
-        match self.slots.get(index)? {
+        match *self.slots.get(index)? {
             Slot::Missing => None,
-            Slot::Here(body) => {
-                let popped = Popped::Body(self.next, body.clone());
-                self.next = self.next.next();
-                Some(popped)
+            Slot::Here(Kept { prefix, place: first }) => {
+                let mut place = first;
+                let mut packets = 1;
+                for slot in self.slots.range(index + 1..) {
+                    let Slot::Here(kept) = slot else { break };
+                    let Some(longer) = place.with(kept.place) else { break };
+                    if longer.len() > most {
+                        break;
+                    }
+                    (place, packets) = (longer, packets + 1);
+                }
+                let range = SeqRange::new(self.next, self.next.plus(packets));
+                self.next = range.end;
+                Some(Popped::Run(Run { range, prefix, payload: self.store.take(place) }))
             }
-            &Slot::Lost(cause) => {
+            Slot::Lost(cause) => {
                 let same = |slot: &&Slot| matches!(slot, Slot::Lost(other) if *other == cause);
                 let run = self.slots.iter().skip(index).take_while(same).count();
                 let first = self.next;
@@ -160,7 +189,12 @@ impl Window {
     /// Forgets what was handed out before `seq`.
     pub(super) fn forget(&mut self, seq: Seq) {
         let seq = seq.min(self.next);
-        while self.base < seq && self.slots.pop_front().is_some() {
+        while self.base < seq
+            && let Some(slot) = self.slots.pop_front()
+        {
+            if let Slot::Here(kept) = slot {
+                self.store.forget(kept.place);
+            }
             self.base = self.base.next();
         }
     }
@@ -168,6 +202,7 @@ impl Window {
     /// Goes on at `seq`, which lies beyond everything that is here.
     pub(super) fn jump(&mut self, seq: Seq) {
         self.slots.clear();
+        self.store = Store::default();
         self.next = self.next.max(seq);
         self.base = self.next;
     }
@@ -218,44 +253,73 @@ fn extend(runs: &mut Vec<SeqRange>, run: SeqRange) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::WireTime;
 
-    fn body(byte: u8) -> Bytes {
-        Bytes::copy_from_slice(&[byte])
+    const PREFIX: CodedPrefix =
+        CodedPrefix { len: 1, flags: 0, first_record: 0, first_sent: WireTime(0) };
+
+    fn place(window: &mut Window, seq: u64) -> Placed {
+        let byte = u8::try_from(seq).unwrap();
+        let mut body = Vec::new();
+        PREFIX.write(&mut body);
+        body.push(byte);
+        window.place(Seq(seq), PREFIX, Arrived::Datagram(&body))
+    }
+
+    fn run(first: u64, payload: &'static [u8]) -> Option<Popped> {
+        let range = SeqRange::new(Seq(first), Seq(first + payload.len() as u64));
+        Some(Popped::Run(Run { range, prefix: PREFIX, payload: Bytes::from_static(payload) }))
     }
 
     #[test]
     fn packets_come_out_in_order_once_the_gap_is_closed() {
         let mut window = Window::new(Seq(10), 100);
-        assert_eq!(window.place(Seq(11), body(1)), Placed::New);
-        assert_eq!(window.pop(), None);
+        assert_eq!(place(&mut window, 11), Placed::New);
+        assert_eq!(window.pop(2), None);
         assert_eq!(
             window.missing(SeqRange::new(Seq(10), Seq(12))),
             [SeqRange::new(Seq(10), Seq(11))]
         );
-        assert_eq!(window.place(Seq(10), body(0)), Placed::New);
-        assert_eq!(window.pop(), Some(Popped::Body(Seq(10), body(0))));
-        assert_eq!(window.pop(), Some(Popped::Body(Seq(11), body(1))));
-        assert_eq!(window.place(Seq(11), body(1)), Placed::Duplicate);
+        assert_eq!(place(&mut window, 10), Placed::New);
+        assert_eq!(window.pop(2), run(10, &[10]));
+        assert_eq!(window.pop(2), run(11, &[11]));
+        assert_eq!(place(&mut window, 11), Placed::Duplicate);
     }
 
     #[test]
     fn a_run_that_was_given_up_is_one_gap() {
         let mut window = Window::new(Seq(0), 100);
-        window.place(Seq(3), body(3));
+        place(&mut window, 3);
         let range = SeqRange::new(Seq(0), Seq(3));
         assert_eq!(window.give_up(range, GapCause::Deadline), [range]);
-        assert_eq!(window.place(Seq(1), body(1)), Placed::Duplicate);
-        assert_eq!(window.pop(), Some(Popped::Gap(Gap { range, cause: GapCause::Deadline })));
-        assert_eq!(window.pop(), Some(Popped::Body(Seq(3), body(3))));
+        assert_eq!(place(&mut window, 1), Placed::Duplicate);
+        assert_eq!(window.pop(2), Some(Popped::Gap(Gap { range, cause: GapCause::Deadline })));
+        assert_eq!(window.pop(2), run(3, &[3]));
     }
 
     #[test]
     fn there_is_no_room_beyond_the_capacity() {
         let mut window = Window::new(Seq(5), 10);
-        assert_eq!(window.place(Seq(15), body(0)), Placed::Beyond);
-        assert_eq!(window.place(Seq(14), body(0)), Placed::New);
+        assert_eq!(place(&mut window, 15), Placed::Beyond);
+        assert_eq!(place(&mut window, 14), Placed::New);
         assert_eq!(window.end(), Seq(15));
         let all = SeqRange::new(Seq(5), Seq(u64::MAX));
         assert_eq!(window.give_up(all, GapCause::LeftWindow), [SeqRange::new(Seq(5), Seq(14))]);
+    }
+
+    #[test]
+    fn what_came_in_order_goes_out_together_as_far_as_is_wanted() {
+        let mut window = Window::new(Seq(0), 100);
+        for seq in [0, 1, 2, 4, 3] {
+            place(&mut window, seq);
+        }
+        assert_eq!(window.pop(2), run(0, &[0, 1]));
+        assert_eq!(window.pop(0), run(2, &[2]));
+        assert_eq!(window.pop(9), run(3, &[3]), "they came the other way round");
+        assert_eq!(window.pop(9), run(4, &[4]));
+        window.forget(Seq(5));
+        place(&mut window, 5);
+        assert_eq!(window.body(Seq(5)), Some((PREFIX, &[5][..])));
+        assert_eq!(window.pop(9), run(5, &[5]));
     }
 }

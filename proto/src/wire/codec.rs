@@ -163,6 +163,12 @@ pub fn encode_coded_header(header: &Header, block: u32, index: u8, k: u8, into: 
 }
 
 impl CodedPrefix {
+    /// The prefix as it stands before the payload.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; CODED_PREFIX_LEN] {
+        words::prefix(self)
+    }
+
     /// Appends the prefix.
     pub fn write(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&words::prefix(self));

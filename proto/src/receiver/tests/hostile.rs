@@ -106,8 +106,11 @@ fn is_in_order(out: &[Delivered]) {
                 (next, ended, whole) = (info.first, false, info.mode == StreamMode::Bytes);
             }
             Delivered::Payload(payload) => {
-                assert!(comes(payload.seq, next, whole) && !ended, "{payload:?}, not {next}");
-                next = if whole { payload.seq.next() } else { payload.seq };
+                assert!(
+                    comes(payload.range.first, next, whole) && !ended,
+                    "{payload:?}, not {next}"
+                );
+                next = if whole { payload.range.end } else { payload.range.first };
             }
             Delivered::Gap(gap) => {
                 assert!(comes(gap.range.first, next, whole) && !ended, "{gap:?}, not {next}");

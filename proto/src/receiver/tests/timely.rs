@@ -58,8 +58,8 @@ fn the_stream_never_stalls_longer_than_the_deadline() {
         bench.run(millis(1));
         for delivered in &bench.out[before..] {
             if let Delivered::Payload(payload) = delivered {
-                let at = usize::try_from(payload.seq.0).unwrap();
-                assert!(bench.now.since(sent_at[at]) <= DEADLINE + millis(1), "{}", payload.seq);
+                let at = usize::try_from(payload.range.first.0).unwrap();
+                assert!(bench.now.since(sent_at[at]) <= DEADLINE + millis(1), "{}", payload.range);
             }
         }
     }
