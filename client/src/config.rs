@@ -24,6 +24,8 @@ pub struct Config {
     pub run_for: Option<Duration>,
     /// Where others of this user join and leave.
     pub control: Option<ControlConfig>,
+    /// The receive thread never sleeps.
+    pub spin: bool,
     /// Where metrics are served.
     pub metrics: Option<HttpAddress>,
     /// Events and the summary go to stdout, a JSON object a line.

@@ -145,6 +145,10 @@ pub(crate) struct ProgramFlags {
     #[arg(long, value_name = "ADDRESS", env = "ONECAST_METRICS")]
     metrics: Option<HttpAddress>,
 
+    /// Never sleep: what comes is handed out some 20 µs sooner, for a processor of its own
+    #[arg(long, env = "ONECAST_SPIN", value_parser = FalseyValueParser::new())]
+    spin: bool,
+
     /// Write events and a summary to stdout, one JSON object a line; the log becomes JSON, too
     #[arg(long, env = "ONECAST_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
@@ -253,6 +257,7 @@ impl Receive {
             control: Some(program.control.config().unwrap_or(ControlConfig::Process)),
             metrics: program.metrics,
             json: program.json,
+            spin: program.spin,
             progress: !program.quiet && !program.json,
         };
         check(&config)?;

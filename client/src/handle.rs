@@ -1,7 +1,9 @@
 //! A subscriber inside another program: it hands out one message after the other.
 
 mod builder;
+mod direct;
 mod event;
+mod intake;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,12 +14,12 @@ use anyhow::Context;
 use futures_core::Stream;
 use host::shutdown::Shutdown;
 use proto::endpoint::Endpoint;
-use proto::receiver::Delivered;
 
 pub use self::builder::Builder;
+pub use self::direct::Direct;
 pub use self::event::{End, Event};
-use crate::output::Reader;
-use crate::summary::{Ended, Summary};
+use self::intake::Intake;
+use crate::summary::Summary;
 
 /// A stream that is subscribed to.
 ///
@@ -48,10 +50,9 @@ use crate::summary::{Ended, Summary};
 /// nothing beside it.
 #[derive(Debug)]
 pub struct Subscriber {
-    reader: Reader,
+    intake: Intake,
     shutdown: Shutdown,
     thread: Option<JoinHandle<anyhow::Result<Summary>>>,
-    is_over: bool,
 }
 
 /// Why nothing more comes, where that is no end.
@@ -87,8 +88,7 @@ impl Subscriber {
     ///
     /// Once, where the end was not told; what comes after is `None`.
     pub fn recv(&mut self) -> Result<Option<Event>, RecvError> {
-        let next = self.reader.next();
-        self.take(next).transpose()
+        self.intake.next().transpose()
     }
 
     /// The same, for asynchronous programs. Nothing is lost when it is dropped before it is ready.
@@ -110,14 +110,6 @@ impl Subscriber {
         let ended = self.thread.take().map(JoinHandle::join);
         ended.and_then(Result::ok).context("the receive thread ended unexpectedly")?
     }
-
-    fn take(&mut self, next: Option<Delivered>) -> Option<Result<Event, RecvError>> {
-        match next {
-            Some(delivered) => Some(Ok(Event::new(delivered, || self.reader.finished()))),
-            None if std::mem::replace(&mut self.is_over, true) => None,
-            None => why(self.reader.ended()).map(Err),
-        }
-    }
 }
 
 impl Stream for Subscriber {
@@ -127,7 +119,7 @@ impl Stream for Subscriber {
         mut self: Pin<&mut Self>,
         context: &mut TaskContext<'_>,
     ) -> Poll<Option<Self::Item>> {
-        self.reader.poll_next(context).map(|next| self.take(next))
+        self.intake.poll_next(context)
     }
 }
 
@@ -135,22 +127,5 @@ impl Drop for Subscriber {
     /// Leaves; nobody waits for the good-bye.
     fn drop(&mut self) {
         self.shutdown.request();
-    }
-}
-
-/// What of the reasons to end is an error.
-fn why(ended: Option<Ended>) -> Option<RecvError> {
-    match ended {
-        Some(Ended::Silent) => Some(RecvError::Silent),
-        Some(Ended::Failed(why)) => Some(RecvError::Failed(why)),
-        Some(
-            Ended::Complete
-            | Ended::Flawed(_)
-            | Ended::Left
-            | Ended::TimeUp
-            | Ended::Interrupted
-            | Ended::ReaderGone,
-        ) => None,
-        None => Some(RecvError::Failed("its thread ended".to_owned())),
     }
 }

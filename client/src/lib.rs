@@ -57,7 +57,7 @@ use host::descriptors;
 use host::shutdown::Shutdown;
 
 pub use config::Config;
-pub use handle::{Builder, End, Event, RecvError, Subscriber};
+pub use handle::{Builder, Direct, End, Event, RecvError, Subscriber};
 pub use summary::Summary;
 pub use tally::Missing;
 

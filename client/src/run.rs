@@ -54,7 +54,10 @@ impl Run {
             progress: ProgressLine::start(config.progress),
             published,
             run_for: config.run_for,
+            spins: config.spin,
         };
+        // A kernel that refuses is late by 50 µs: no reason to end.
+        drop(make_timers_exact());
         let receiving = ReceiveThread::new(parts, prepared)?;
         let serving = service.start().context("no thread for control")?;
         Ok(Self { receiving, serving })
@@ -65,10 +68,23 @@ impl Run {
     /// # Errors
     ///
     /// When the system refuses to go on.
-    pub(crate) fn finish(self) -> anyhow::Result<Summary> {
-        // A kernel that refuses is late by 50 µs: no reason to end.
-        drop(make_timers_exact());
-        let summary = self.receiving.run();
+    pub(crate) fn finish(mut self) -> anyhow::Result<Summary> {
+        while self.step()? {}
+        Ok(self.conclude())
+    }
+
+    /// Waits for what comes next and takes it; false once nothing is left to receive.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to go on.
+    pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
+        self.receiving.step()
+    }
+
+    /// Says what came of it.
+    pub(crate) fn conclude(self) -> Summary {
+        let summary = self.receiving.finish();
         self.serving.end();
         summary
     }

@@ -72,6 +72,7 @@ pub(crate) struct ReceiveThread {
     publish_at: Timestamp,
     progress_at: Timestamp,
     is_news: bool,
+    spins: bool,
 }
 
 /// What a [`ReceiveThread`] is made of.
@@ -85,6 +86,8 @@ pub(crate) struct Parts {
     pub(crate) progress: ProgressLine,
     pub(crate) published: Arc<Published>,
     pub(crate) run_for: Option<Duration>,
+    /// Never sleeps.
+    pub(crate) spins: bool,
 }
 
 impl ReceiveThread {
@@ -112,6 +115,7 @@ impl ReceiveThread {
             publish_at: now,
             progress_at: now.after(PROGRESS_INTERVAL),
             is_news: true,
+            spins: parts.spins,
             clock: parts.clock,
             poller: parts.poller,
             crew: parts.crew,
@@ -127,20 +131,15 @@ impl ReceiveThread {
         Ok(subscriber)
     }
 
-    /// Runs until nothing is left to receive.
-    pub(crate) fn run(mut self) -> anyhow::Result<Summary> {
-        loop {
-            let now = self.clock.now();
-            self.turn(now);
-            if self.is_done(now) {
-                break;
-            }
-            let deadline = self.deadline();
-            let waited = self.poller.wait(&mut self.events, &self.clock, Some(deadline));
-            waited.context("the sockets cannot be waited for")?;
-            self.read_ready();
-        }
-        Ok(self.finish())
+    /// Waits until something is to be done, and does it; false once nothing is left to receive.
+    pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
+        let deadline = if self.spins { Timestamp::ZERO } else { self.deadline() };
+        let waited = self.poller.wait(&mut self.events, &self.clock, Some(deadline));
+        waited.context("the sockets cannot be waited for")?;
+        self.read_ready();
+        let now = self.clock.now();
+        self.turn(now);
+        Ok(!self.is_done(now))
     }
 
     fn turn(&mut self, now: Timestamp) {
@@ -303,7 +302,8 @@ impl ReceiveThread {
         deadline
     }
 
-    fn finish(mut self) -> Summary {
+    /// Leaves what is still open to itself, and says what came of it all.
+    pub(crate) fn finish(mut self) -> Summary {
         let closing = std::mem::take(&mut self.closing).into_iter();
         for (subscription, _) in closing.filter(|(it, _)| !it.config().is_trial) {
             let why = "its reader did not take what was left in time".to_owned();

@@ -183,7 +183,8 @@ fn configure(
     streams: Vec<StreamFlags>,
     program: ProgramFlags,
 ) -> Result<(Config, ProgramFlags), ConfigError> {
-    let config = Config::new(streams, program.metrics, talk(&program))?;
+    let mut config = Config::new(streams, program.metrics, talk(&program))?;
+    config.spin = program.spin;
     Ok((config, program))
 }
 

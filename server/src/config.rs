@@ -32,6 +32,8 @@ pub struct Config {
     pub streams: Vec<StreamConfig>,
     /// Where metrics are served.
     pub metrics: Option<HttpAddress>,
+    /// The data thread never sleeps.
+    pub spin: bool,
     /// How progress is told.
     pub talk: Talk,
     /// What works but is unwise, a sentence each.
@@ -116,7 +118,7 @@ impl Config {
         if let Some(address) = metrics.filter(HttpAddress::is_open) {
             warnings.push(format!("metrics at {address} can be read by others than this machine"));
         }
-        Ok(Self { streams, metrics, talk, warnings })
+        Ok(Self { streams, metrics, spin: false, talk, warnings })
     }
 }
 

@@ -10,14 +10,16 @@ use anyhow::Context;
 pub use self::builder::Builder;
 use crate::flags::target::Target;
 use crate::input::{Queue, SendError};
+use crate::publisher::Turns;
 use crate::report::Summary;
 
 /// A stream of messages.
 ///
 /// Messages keep their boundaries and their order. Small ones share datagrams, and may wait for
-/// that as long as [`Builder::linger`] allows; long ones span several. Sending is cheap: the
-/// message is copied beside the others, and the thread that carries them to the network is woken
-/// only when it sleeps. Many threads may send.
+/// that as long as [`Builder::linger`] allows; long ones span several. Without a linger, a message that
+/// follows no other closely is sent to the network by the thread that calls, which wakes nobody; others
+/// are copied beside those that wait, and the thread that carries them is woken only when it sleeps.
+/// Many threads may send.
 ///
 /// # Examples
 ///
@@ -36,6 +38,8 @@ use crate::report::Summary;
 #[derive(Debug)]
 pub struct Publisher {
     queue: Arc<Queue>,
+    /// Where a message may go at once: what the data thread works on.
+    turns: Option<Arc<Turns>>,
     thread: Option<JoinHandle<anyhow::Result<Summary>>>,
 }
 
@@ -54,7 +58,9 @@ impl Publisher {
     /// [`SendError::TooLong`]; [`SendError::Ended`] when the stream has failed: [`Publisher::close`]
     /// says why.
     pub fn send(&self, message: &[u8]) -> Result<(), SendError> {
-        self.queue.send(message)
+        let at_once =
+            self.turns.as_ref().and_then(|turns| turns.lend(|| self.queue.try_push(message)));
+        at_once.unwrap_or_else(|| self.queue.send(message))
     }
 
     /// Sends a message if that needs no waiting.
@@ -63,7 +69,9 @@ impl Publisher {
     ///
     /// As [`Publisher::send`], and [`SendError::Full`].
     pub fn try_send(&self, message: &[u8]) -> Result<(), SendError> {
-        self.queue.try_send(message)
+        let at_once =
+            self.turns.as_ref().and_then(|turns| turns.lend(|| self.queue.try_push(message)));
+        at_once.unwrap_or_else(|| self.queue.try_send(message))
     }
 
     /// Lets what was sent go at once, without waiting for company.

@@ -7,14 +7,14 @@
 mod feedback;
 mod links;
 mod stream;
+mod turns;
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use host::clock::Clock;
-use host::poller::{Events, Interest, Poller, Token, Waker, make_timers_exact};
+use host::poller::{Events, Interest, Poller, Token};
 use host::shutdown::Shutdown;
 use proto::Timestamp;
 use tokio::sync::mpsc;
@@ -23,6 +23,7 @@ use self::feedback::Feedback;
 use self::links::Links;
 use self::stream::{Feed, Way};
 pub(crate) use self::stream::{Stream, StreamEnd};
+pub(crate) use self::turns::Turns;
 use crate::config::Config;
 use crate::config::route::Outlet;
 use crate::input::{Handling, Input, InputCounters, Live};
@@ -34,7 +35,7 @@ use crate::tcp::Arrival;
 /// All streams of a process and the sockets they share.
 pub(crate) struct DataThread {
     clock: Clock,
-    poller: Poller,
+    poller: Arc<Poller>,
     sockets: Vec<Socket>,
     streams: Vec<Stream>,
     feedback: Feedback,
@@ -69,7 +70,7 @@ impl DataThread {
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let Lines { arrivals, shared, news } = lines;
-        let (clock, poller) = (Clock::start(), Poller::new()?);
+        let (clock, poller) = (Clock::start(), Arc::new(Poller::new()?));
         shutdown.wakes(poller.waker());
         let stop_inputs = Shutdown::new();
         let mut live = Live::new(&stop_inputs);
@@ -119,31 +120,18 @@ impl DataThread {
         })
     }
 
-    /// Ends the data thread's wait.
-    pub(crate) fn waker(&self) -> Waker {
-        self.poller.waker()
+    /// Whether every stream has sent everything.
+    fn is_finished(&self) -> bool {
+        self.streams.iter().all(Stream::is_finished)
     }
 
-    /// Sends everything; ends when every stream has.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel no longer lets it wait.
-    pub(crate) fn run(mut self) -> io::Result<Vec<StreamEnd>> {
-        if let Err(error) = make_timers_exact() {
-            tracing::debug!(%error, "timers are not exact: bursts may be 50 µs late");
-        }
-        let mut events = Events::with_capacity(64);
-        while !self.streams.iter().all(Stream::is_finished) {
-            let deadline = self.turn();
-            self.poller.wait(&mut events, &self.clock, Some(deadline))?;
-            self.take_note(&events);
-        }
+    /// How each stream ended.
+    fn into_ends(mut self) -> Vec<StreamEnd> {
         self.stop_inputs.request();
         self.publish();
         let links = self.links;
         let ends = self.streams.into_iter().enumerate();
-        Ok(ends.map(|(place, stream)| stream.into_end(links.wire(place))).collect())
+        ends.map(|(place, stream)| stream.into_end(links.wire(place))).collect()
     }
 
     /// One turn; gives back when the next is due.

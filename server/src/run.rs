@@ -1,5 +1,6 @@
 //! One run of a publisher: all streams of a config, from the first socket to the summary.
 
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context;
@@ -9,14 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::control::{Control, Doors};
-use crate::publisher::{DataThread, Lines};
+use crate::publisher::{DataThread, Lines, Turns};
 use crate::report::Summary;
 use crate::snapshot::Shared;
 use crate::tcp::Listeners;
 
 /// Everything is open, and the streams are about to be sent.
 pub(crate) struct Run {
-    data: DataThread,
+    turns: Arc<Turns>,
     control: Control,
 }
 
@@ -38,9 +39,15 @@ impl Run {
         let (listeners, arrivals) = Listeners::bind(&config.tcp_addresses())?;
         let lines = Lines { arrivals, shared: shared.clone(), news: tell };
         let data = DataThread::new(config, inputs, lines, shutdown)?;
-        let doors = Doors { listeners, waker: data.waker() };
+        let turns = Arc::new(Turns::new(data, config.spin));
+        let doors = Doors { listeners, waker: turns.waker() };
         let control = Control::new(config, shared, news, listener, doors)?;
-        Ok(Self { data, control })
+        Ok(Self { turns, control })
+    }
+
+    /// What the data thread works on.
+    pub(crate) fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.turns)
     }
 
     /// Sends until all streams have ended.
@@ -49,9 +56,9 @@ impl Run {
     ///
     /// When the system does not let it go on.
     pub(crate) fn finish(self) -> anyhow::Result<Summary> {
-        let Self { data, control } = self;
+        let Self { turns, control } = self;
         let (ended, end) = oneshot::channel();
-        let send = move || drop(ended.send(data.run()));
+        let send = move || drop(ended.send(turns.run()));
         thread::Builder::new().name("data".to_owned()).spawn(send)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let ends = runtime.block_on(control.run(end)).context("the data thread failed")??;

@@ -82,6 +82,7 @@ fn subscribe(
         run_for: None,
         control: None,
         metrics: None,
+        spin: false,
         json: false,
         progress: false,
     };

@@ -179,6 +179,38 @@ fn who_reads_slowly_holds_a_reliable_stream_back() {
     assert!(closing.join().unwrap().is_complete());
 }
 
+#[test]
+fn neither_side_needs_a_thread_but_those_that_send_and_receive() {
+    const COUNT: u32 = 2_000;
+    for (port, spin) in [(5068, false), (5069, true)] {
+        let endpoint = format!("udp://239.255.42.8:{port}");
+        let mut subscriber = subscriber(&endpoint).spin(spin).join_direct().unwrap();
+        let publisher = publisher(&endpoint).spin(spin).start().unwrap();
+        // Some follow each other closely, others find the data thread asleep.
+        let sent = send(publisher, COUNT, |number| {
+            if number % 4 == 0 {
+                thread::sleep(Duration::from_micros(200));
+            }
+            numbered(number)
+        });
+        let (mut got, mut end) = (0, None);
+        while let Some(event) = subscriber.recv().unwrap() {
+            match event {
+                Event::Message(bytes) => {
+                    assert_eq!(bytes, numbered(got));
+                    got += 1;
+                }
+                Event::End(ended) => end = Some(ended),
+                Event::Session(_) | Event::Gap { .. } => {}
+            }
+        }
+        assert_eq!(got, COUNT);
+        assert!(end.is_some_and(|end| end.is_whole()));
+        assert!(sent.join().unwrap().is_complete());
+        assert!(subscriber.close().unwrap().is_complete());
+    }
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_task_is_woken_for_what_comes_and_for_the_end() {
     const COUNT: u32 = 2_000;

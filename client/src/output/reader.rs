@@ -85,6 +85,11 @@ impl Reader {
         Poll::Ready(self.pop())
     }
 
+    /// The next item, if one is there now.
+    pub(crate) fn try_next(&mut self) -> Poll<Option<Delivered>> {
+        if self.refill() == Taken::Nothing { Poll::Pending } else { Poll::Ready(self.pop()) }
+    }
+
     /// How the session ended whose end was handed out last.
     pub(crate) fn finished(&self) -> Option<Finished> {
         self.progress().finished

@@ -26,6 +26,7 @@ use crate::flags::{ProgramFlags, StreamFlags, text};
 pub struct ConfigFile {
     #[serde(deserialize_with = "text::option")]
     metrics: Option<HttpAddress>,
+    spin: bool,
     json: bool,
     verbose: u8,
     quiet: bool,
@@ -55,6 +56,7 @@ impl ConfigFile {
     pub fn program(&self) -> ProgramFlags {
         ProgramFlags {
             metrics: self.metrics,
+            spin: self.spin,
             json: self.json,
             verbose: self.verbose,
             quiet: self.quiet,

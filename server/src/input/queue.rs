@@ -99,6 +99,16 @@ impl Queue {
         push(state, message)
     }
 
+    /// Pushes a message if there is room for it, and wakes nobody: whoever calls takes it himself.
+    /// None: there is none.
+    pub(crate) fn try_push(&self, message: &[u8]) -> Option<Result<(), SendError>> {
+        let mut state = self.lock();
+        if state.is_full() && !state.is_over {
+            return None;
+        }
+        Some(state.add(message))
+    }
+
     /// What was pushed and waits for company is to go at once.
     pub fn flush(&self) {
         let mut state = self.lock();
@@ -145,6 +155,17 @@ impl State {
         self.row.len() >= CAPACITY
     }
 
+    fn add(&mut self, message: &[u8]) -> Result<(), SendError> {
+        if self.is_over || self.is_closed {
+            return Err(SendError::Ended);
+        }
+        self.row.add(message)?;
+        if let Some(digest) = &mut self.digest {
+            digest.update(message);
+        }
+        Ok(())
+    }
+
     fn next(&mut self) -> Option<Item> {
         if !self.row.is_empty() {
             let row = self.row.take();
@@ -165,13 +186,7 @@ impl State {
 }
 
 fn push(mut state: MutexGuard<'_, State>, message: &[u8]) -> Result<(), SendError> {
-    if state.is_over || state.is_closed {
-        return Err(SendError::Ended);
-    }
-    state.row.add(message)?;
-    if let Some(digest) = &mut state.digest {
-        digest.update(message);
-    }
+    state.add(message)?;
     wake(state);
     Ok(())
 }
