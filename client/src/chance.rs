@@ -1,23 +1,21 @@
 //! Random numbers from the system, for what must not be guessed.
 
-use aws_lc_rs::rand;
+use host::chance;
 
 /// 128 random bits.
 pub(crate) fn number() -> u128 {
-    let mut bytes = [0; 16];
-    fill(&mut bytes);
-    u128::from_ne_bytes(bytes)
+    u128::from_ne_bytes(bytes())
 }
 
 /// 32 random bytes.
 pub(crate) fn seed() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    fill(&mut bytes);
-    bytes
+    bytes()
 }
 
-fn fill(bytes: &mut [u8]) {
-    // It fails only where the system has no source of chance; aws-lc aborts there by itself.
-    let filled = rand::fill(bytes);
-    debug_assert!(filled.is_ok(), "the system has random numbers");
+fn bytes<const LEN: usize>() -> [u8; LEN] {
+    // It fails only where the kernel is older than the call, from before 2014.
+    chance::bytes().unwrap_or_else(|error| {
+        tracing::error!(%error, "the system gives no random numbers");
+        std::process::abort();
+    })
 }

@@ -5,6 +5,7 @@
 //! | you look for | open |
 //! |---|---|
 //! | time for the state machines | [`clock`] |
+//! | chance | [`chance`] |
 //! | how many descriptors it may open | [`descriptors`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
@@ -18,6 +19,7 @@
 //! | the version | [`build_info`] |
 
 pub mod build_info;
+pub mod chance;
 pub mod clock;
 mod connection;
 pub mod descriptors;

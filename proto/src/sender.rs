@@ -53,7 +53,7 @@ use bytes::Bytes;
 
 pub use audience::{Audience, Subscriber};
 pub use event::{Event, Outcome, Unfinished};
-pub use flow::BreakerState;
+pub use flow::{BreakerState, Lateness};
 pub use members::Members;
 pub use row::{MessageTooLong, Row};
 pub use stats::SenderStats;
@@ -403,6 +403,12 @@ impl Sender {
     #[must_use]
     pub fn stats(&self) -> &SenderStats {
         &self.stats
+    }
+
+    /// How late bursts left that the rate held back.
+    #[must_use]
+    pub fn lateness(&self) -> Lateness {
+        self.pacer.lateness()
     }
 
     /// Who listens.

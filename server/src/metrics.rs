@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use host::interface::counters;
-use host::metrics::{Definition, Samples, Snapshot, counter, gauge};
+use host::metrics::{Definition, Observations, Samples, Snapshot, counter, gauge, histogram};
 use host::registry::Registries;
-use proto::sender::{BreakerState, SenderStats};
+use proto::sender::{BreakerState, Lateness, SenderStats};
 use proto::wire::Kind;
 
 use crate::snapshot::{LOSS_QUANTILES, Mode, Shared, StreamSnapshot, To};
@@ -118,11 +118,21 @@ fn add_flow(stream: &StreamSnapshot, samples: &mut Samples) {
         &[name],
         stream.pace.map_or(0.0, |rate| rate.0 as f64 / 8.0),
     );
+    samples.observations("departure_lateness_seconds", &[name], &observed(&stream.lateness));
     samples.add("breaker_state", &[name], stream.breaker.index() as f64);
     for (state, count) in BreakerState::ALL.into_iter().zip(stats.breaker_steps) {
         samples.count("breaker_steps_total", &[name, state.name()], count);
     }
     samples.count("payload_dropped_bytes_total", &[name], stats.payload_dropped);
+}
+
+fn observed(lateness: &Lateness) -> Observations {
+    let bounds = Lateness::bounds().map(|bound| bound.as_secs_f64());
+    Observations {
+        buckets: bounds.zip(lateness.counts).collect(),
+        above: lateness.above,
+        sum: lateness.sum_ns as f64 / 1e9,
+    }
 }
 
 fn add_input(stream: &StreamSnapshot, samples: &mut Samples) {
@@ -225,6 +235,11 @@ const DEFINITIONS: &[Definition] = &[
     gauge("grtt_seconds", STREAM, "Group round-trip time."),
     gauge("window_packets", STREAM, "Packets that can be repaired."),
     gauge("interleave_depth", STREAM, "Blocks that are interleaved."),
+    histogram(
+        "departure_lateness_seconds",
+        STREAM,
+        "How late bursts left that the rate held back.",
+    ),
     counter("input_bytes_total", STREAM, "Payload read from the input."),
     counter("input_datagrams_total", STREAM, "Datagrams received from an encoder."),
     counter(

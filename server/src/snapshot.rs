@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::endpoint::Endpoint;
-use proto::sender::{Audience, BreakerState, SenderStats, Subscriber};
+use proto::sender::{Audience, BreakerState, Lateness, SenderStats, Subscriber};
 use proto::wire::{EvictReason, Kind, Losses, Name, Report, ReportState};
 use proto::{Bitrate, SessionId};
 
@@ -26,6 +26,8 @@ pub struct StreamSnapshot {
     pub session: SessionId,
     /// What its sender counted.
     pub stats: SenderStats,
+    /// How late bursts left that the rate held back.
+    pub lateness: Lateness,
     /// What its sockets took.
     pub egress: Egress,
     /// Segments of TCP that its connections sent, and their bytes on the wire.

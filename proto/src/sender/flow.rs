@@ -23,5 +23,6 @@ pub(super) use breaker::Breaker;
 pub(super) use budget::Budget;
 pub(super) use cap::Cap;
 pub(super) use pace::Surge;
+pub use pacer::Lateness;
 pub(super) use pacer::Pacer;
 pub(super) use slow::{Progress, Standing};

@@ -84,6 +84,9 @@ impl Sender {
         }
         self.keep_pace(now);
         if !self.pacer.is_ready(now) {
+            if self.may_send_data() {
+                self.pacer.await_turn();
+            }
             return None;
         }
         let transmit = self.transmit_mending(now, max_segments, buf).or_else(|| {
@@ -155,7 +158,7 @@ impl Sender {
     /// What only a few asked for, to one of them.
     fn transmit_few(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.answer_few(now);
-        let max = self.burst_limit(max);
+        let max = self.burst_limit(max, now);
         let (address, _) = self.few.next()?;
         let leaving = Leaving { kind: Kind::Repair, to: Destination::Unicast(address), at: now };
         let mut burst = Burst::default();
@@ -180,7 +183,7 @@ impl Sender {
         max: usize,
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        let max = self.burst_limit(max);
+        let max = self.burst_limit(max, now);
         let hold_down = self.hold_down();
         self.answer_blocks(now);
         let leaving = Leaving { kind: Kind::Repair, to: Destination::Group, at: now };
@@ -231,7 +234,7 @@ impl Sender {
         max: usize,
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        let max = self.burst_limit(max);
+        let max = self.burst_limit(max, now);
         let leaving = Leaving { kind: Kind::Parity, to: Destination::Group, at: now };
         let hold_down = self.hold_down();
         let (mut burst, mut asked) = (Burst::default(), 0);
@@ -260,7 +263,7 @@ impl Sender {
             return None;
         }
         let (id, address) = self.next_late()?;
-        let max = self.burst_limit(max);
+        let max = self.burst_limit(max, now);
         let leaving = Leaving { kind: Kind::Repair, to: Destination::Unicast(address), at: now };
         let mut burst = Burst::default();
         while let Some(seq) = self.audience.get(id).and_then(Subscriber::next_catch_up) {
@@ -308,7 +311,7 @@ impl Sender {
         if !self.may_send_data() {
             return None;
         }
-        let max = self.burst_limit(max);
+        let max = self.burst_limit(max, now);
         let limit = self.limit();
         let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
         let mut burst = Burst::default();
@@ -342,11 +345,11 @@ impl Sender {
     }
 
     /// Datagrams of a burst: by the pacer, the caller and the largest UDP payload.
-    fn burst_limit(&self, max: usize) -> usize {
+    fn burst_limit(&mut self, max: usize, now: Timestamp) -> usize {
         let len = usize::from(self.config.datagram_len);
         let wire_len = len + usize::from(self.config.overhead_len);
         let by_size = MAX_BURST_BYTES / len.max(1);
-        self.pacer.burst_datagrams(wire_len, max).min(by_size).max(1)
+        self.pacer.burst_datagrams(wire_len, max, now).min(by_size).max(1)
     }
 
     fn datagram_len(&self, seq: Seq) -> Option<usize> {
@@ -413,6 +416,7 @@ impl Sender {
         if burst.datagrams == 0 {
             return None;
         }
+        self.pacer.on_burst(leaving.at);
         self.count(leaving, burst.datagrams, buf.len());
         let Burst { segment_len, datagrams, .. } = burst;
         let Leaving { kind, to: destination, .. } = leaving;
@@ -427,7 +431,11 @@ impl Sender {
         counts.add(leaving.kind, datagrams as u64, bytes as u64);
         let wire_bytes = bytes + datagrams * usize::from(self.config.overhead_len);
         self.stats.wire_bytes += wire_bytes as u64;
-        self.pacer.on_sent(wire_bytes, leaving.at);
+        if leaving.kind.is_coded() {
+            self.pacer.on_sent(wire_bytes, leaving.at);
+        } else {
+            self.pacer.on_unpaced(wire_bytes);
+        }
         self.cap.on_sent(wire_bytes as u64);
     }
 }

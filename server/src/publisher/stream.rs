@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_lc_rs::rand;
 use bytes::Bytes;
+use host::chance;
 use host::clock::Clock;
 use proto::sender::Outcome;
 use proto::wire::{EvictReason, Name};
@@ -185,6 +185,7 @@ impl Stream {
             name: self.name.clone(),
             session: self.sender.session(),
             stats: *self.sender.stats(),
+            lateness: self.sender.lateness(),
             egress: *self.outgoing.egress(),
             audience: self.sender.audience_size(),
             registered: self.sender.audience().len() as u64,
@@ -249,9 +250,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
 }
 
 fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
-    let mut bytes = [0; LEN];
-    rand::fill(&mut bytes).ok().context("the system gives no random numbers")?;
-    Ok(bytes)
+    chance::bytes().context("the system gives no random numbers")
 }
 
 /// The shortest and the longest time between two heartbeats: the loss of a last packet is seen
