@@ -117,12 +117,13 @@ impl Listener {
         let start = usize::try_from(payload.range.first.0)
             .unwrap_or(usize::MAX)
             .saturating_mul(payload_len);
-        let end = start.saturating_add(payload_len).min(source.len());
+        let packets = usize::try_from(payload.range.len()).unwrap_or(usize::MAX);
+        let end = start.saturating_add(packets.saturating_mul(payload_len)).min(source.len());
         if source.get(start..end) != Some(&payload.bytes[..]) {
             self.blame(format!("packet {} is not what was sent", payload.range.first));
         }
         self.delivered += payload.bytes.len();
-        self.delays.push(payload.delay);
+        self.delays.extend(std::iter::repeat_n(payload.delay, packets));
     }
 
     fn expect(&mut self, seq: Seq, what: &str) {

@@ -145,8 +145,8 @@ impl Blocks {
         let (start, block) = match self.containing(seq) {
             Some(found) => found,
             None => {
-                let near = self.up_to(seq).take(MAX_DEPTH);
-                near.filter(|(start, block)| block.end(*start) > seq).next()?
+                let mut near = self.up_to(seq).take(MAX_DEPTH);
+                near.find(|(start, block)| block.end(*start) > seq)?
             }
         };
         Some(start.minus(block.reach()))

@@ -399,12 +399,13 @@ impl Sender {
     ) -> Transmit {
         let leaving = Leaving { kind: body.kind(), to, at: now };
         let waits = self.window.has_unsent() || self.phase.is_waiting();
-        let flags = match leaving.kind {
-            Kind::Heartbeat if waits => self.window.last_closed().depth_log2 | FLAG_REPORT_WANTED,
-            Kind::Heartbeat => self.window.last_closed().depth_log2,
-            Kind::Announce if !self.config.is_hashed => FLAG_NO_DIGEST,
-            _ => 0,
-        };
+        let mut flags = 0;
+        if leaving.kind == Kind::Heartbeat {
+            flags = self.window.last_closed().depth_log2;
+            flags |= if waits { FLAG_REPORT_WANTED } else { 0 };
+        } else if leaving.kind == Kind::Announce && !self.config.is_hashed {
+            flags = FLAG_NO_DIGEST;
+        }
         let header = self.header(leaving, flags);
         wire::encode(&Packet { header, body }, buf);
         self.count(leaving, 1, buf.len());
