@@ -5,37 +5,39 @@
 //!
 //! | you look for | open |
 //! |---|---|
+//! | how it goes on | `world/course.rs` |
+//! | the way of a datagram | `world/network.rs` |
 //! | loss, delay, reorder, duplicates | `world/link.rs` |
 //! | one receiver and what it was handed | `world/listener.rs` |
 //! | what a world is made of | `world/plan.rs` |
 //! | what is under way | `world/event.rs` |
 //! | receivers too many to be simulated one by one | `world/crowd.rs`, `world/lacking.rs` |
 
+mod course;
 mod crowd;
 mod event;
 mod lacking;
 mod link;
 mod listener;
+mod network;
 mod plan;
 mod tally;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto::receiver::Via;
-use proto::sender::{self, Destination};
-use proto::wire::{self, Datagram, Kind, Packet};
+use proto::sender;
+use proto::wire::Kind;
 use proto::{ReceiverConfig, Sender, SenderConfig, Timestamp};
 
 use crowd::Crowd;
-use event::{Arrival, Event};
-use plan::{address_of, new_sender, next_id, receiver_config, sender_config, source_address};
-
+use event::Event;
 use link::LinkState;
+use plan::{address_of, new_sender, next_id, receiver_config, sender_config};
 
 pub use link::Link;
 pub use listener::Listener;
@@ -215,247 +217,6 @@ impl World {
         }
     }
 
-    /// Goes on until the sender has finished and nothing moves any more, or until `limit` has
-    /// passed; says whether it finished.
-    pub fn run(&mut self, limit: Duration) -> bool {
-        let end = self.now.after(limit);
-        self.run_until(end, |world| world.sender.is_finished() && world.events.is_empty())
-    }
-
-    /// Goes on until all was sent for the first time, then to the end as [`World::run`]; gives the
-    /// audience as the sender took it to be before it began to leave.
-    pub fn audience_when_sent(&mut self, limit: Duration) -> f64 {
-        let end = self.now.after(limit);
-        self.run_until(end, |world| world.sender.is_ending());
-        let audience = self.sender.group_size().audience();
-        self.run(limit);
-        audience
-    }
-
-    /// Goes on until so many packets were sent for the first time.
-    pub fn run_to_sent(&mut self, packets: u64, limit: Duration) {
-        let end = self.now.after(limit);
-        self.run_until(end, |world| world.sender.stats().packets_sent >= packets);
-    }
-
-    /// Goes on for `time`.
-    pub fn run_for(&mut self, time: Duration) {
-        let end = self.now.after(time);
-        self.run_until(end, |_| false);
-    }
-
-    fn run_until(&mut self, end: Timestamp, done: impl Fn(&Self) -> bool) -> bool {
-        loop {
-            self.feed_sender();
-            self.drive_sender();
-            if done(self) {
-                return true;
-            }
-            let Some(next) = self.next_time() else { return done(self) };
-            if next > end {
-                self.now = end;
-                return done(self);
-            }
-            self.now = self.now.max(next);
-            self.deliver_due();
-            self.fire_timers();
-            self.hear_crowd();
-        }
-    }
-
-    /// Takes what the crowd has to say by now.
-    fn hear_crowd(&mut self) {
-        let Some(crowd) = &mut self.crowd else { return };
-        let delay = self.plan.link.delay_of(CROWD_CLASS);
-        for packet in crowd.speak(self.now) {
-            self.tally.on_feedback(&packet);
-            let from = plan::crowd_address(packet.header.number);
-            let at = self.now.after(delay);
-            self.schedule(at, Arrival::Feedback { packet: Box::new(packet), from });
-        }
-    }
-
-    fn next_time(&self) -> Option<Timestamp> {
-        let event = self.events.peek().map(|Reverse(event)| event.at);
-        let timer = self.timers.first().map(|(at, _)| *at);
-        let sender = self.sender.poll_timeout().map(|(at, _)| at);
-        let crowd = self.crowd.as_ref().and_then(Crowd::due);
-        [event, timer, sender, crowd].into_iter().flatten().min()
-    }
-
-    fn feed_sender(&mut self) {
-        while self.pushed < self.source.len() && self.sender.has_room() {
-            let end = (self.pushed + PUSH).min(self.source.len());
-            let piece = self.source.slice(self.pushed..end);
-            if self.sender.push(piece, self.now).is_err() {
-                return;
-            }
-            self.pushed = end;
-        }
-        if self.pushed == self.source.len() {
-            self.sender.close(None, false, self.now);
-        }
-    }
-
-    fn drive_sender(&mut self) {
-        if self.sender.poll_timeout().is_some_and(|(due, _)| due <= self.now) {
-            self.sender.handle_timeout(self.now);
-        }
-        let mut buf = Vec::new();
-        while let Some(transmit) = self.sender.poll_transmit(self.now, BURST, &mut buf) {
-            for datagram in buf.chunks(transmit.segment_len) {
-                self.send(transmit.destination, datagram);
-            }
-        }
-        while let Some(event) = self.sender.poll_event() {
-            self.sender_events.push(event);
-        }
-    }
-
-    fn send(&mut self, destination: Destination, datagram: &[u8]) {
-        let Ok(packet) = wire::decode(Datagram::copy_from_slice(datagram)) else { return };
-        if self.is_muted(packet.header.kind) {
-            return;
-        }
-        let packet = Arc::new(packet);
-        match destination {
-            Destination::Group => {
-                if self.common.loses() {
-                    self.tally.on_lost(&packet);
-                    return;
-                }
-                for class in 0..link::CLASSES {
-                    let at = self.now.after(self.plan.link.delay_of(class));
-                    self.schedule(at, Arrival::Group { packet: Arc::clone(&packet), class });
-                }
-                if self.crowd.is_some() && crowd::is_heard(packet.header.kind) {
-                    let at = self.now.after(self.plan.link.delay_of(CROWD_CLASS));
-                    self.schedule(at, Arrival::Crowd { packet });
-                }
-            }
-            Destination::Unicast(address) => {
-                if let Some(&listener) = self.by_address.get(&address) {
-                    let at = self.now.after(self.plan.link.delay_of(link::class_of(listener)));
-                    self.schedule(at, Arrival::Unicast { packet, listener });
-                }
-            }
-        }
-    }
-
-    fn is_muted(&mut self, kind: Kind) -> bool {
-        let Some(left) = self.muted.get_mut(&kind) else { return false };
-        let muted = *left > 0;
-        *left = left.saturating_sub(1);
-        muted
-    }
-
-    fn schedule(&mut self, at: Timestamp, what: Arrival) {
-        self.event_count += 1;
-        self.events.push(Reverse(Event { at, order: self.event_count, what }));
-    }
-
-    fn deliver_due(&mut self) {
-        while let Some(Reverse(event)) = self.events.peek() {
-            if event.at > self.now {
-                return;
-            }
-            let Some(Reverse(event)) = self.events.pop() else { return };
-            match event.what {
-                Arrival::Group { packet, class } => {
-                    for number in (class..self.listeners.len()).step_by(link::CLASSES) {
-                        self.arrive(&packet, number, Via::Group);
-                    }
-                }
-                Arrival::Unicast { packet, listener } => {
-                    self.arrive(&packet, listener, Via::Feedback);
-                }
-                Arrival::One { packet, listener, via } => self.receive(&packet, listener, via),
-                Arrival::Crowd { packet } => {
-                    if let Some(crowd) = &mut self.crowd {
-                        crowd.hear(&packet, self.now);
-                    }
-                }
-                Arrival::Feedback { packet, from } => {
-                    self.sender.handle_packet(&packet, from, self.now);
-                }
-            }
-        }
-    }
-
-    /// What the link of one listener makes of a datagram.
-    fn arrive(&mut self, packet: &Arc<Packet>, number: usize, via: Via) {
-        let Some(listener) = self.listeners.get_mut(number) else { return };
-        let fate = listener.link.fate();
-        if fate.copies == 0 {
-            self.tally.on_lost(packet);
-        }
-        for _ in 0..fate.copies {
-            match fate.extra_delay {
-                None => self.receive(packet, number, via),
-                Some(extra) => {
-                    let at = self.now.after(extra);
-                    let packet = Arc::clone(packet);
-                    self.schedule(at, Arrival::One { packet, listener: number, via });
-                }
-            }
-        }
-    }
-
-    fn receive(&mut self, packet: &Packet, number: usize, via: Via) {
-        let Some(listener) = self.listeners.get_mut(number) else { return };
-        if listener.link.cut {
-            return;
-        }
-        listener.given += 1;
-        let now = listener.clock(self.now);
-        listener.receiver.handle_packet(packet, via, source_address(), now);
-        self.after(number);
-    }
-
-    fn fire_timers(&mut self) {
-        while let Some(&(at, number)) = self.timers.first() {
-            if at > self.now {
-                return;
-            }
-            self.timers.pop_first();
-            if let Some(listener) = self.listeners.get_mut(number) {
-                listener.armed = None;
-                listener.receiver.handle_timeout(listener.clock(self.now));
-            }
-            self.after(number);
-        }
-    }
-
-    /// Takes what a listener has to say and to hand out, and arms its timer anew.
-    fn after(&mut self, number: usize) {
-        let Some(listener) = self.listeners.get_mut(number) else { return };
-        listener.take_delivered(&self.source, self.sender.payload_len(), self.now);
-        let delay = self.plan.link.delay_of(link::class_of(number));
-        let mut said = Vec::new();
-        let from = listener.address;
-        let now = listener.clock(self.now);
-        while let Some((_, packet)) = listener.receiver.poll_packet(now) {
-            listener.sent += 1;
-            if !listener.link.cut {
-                let copies = listener.link.feedback_copies();
-                said.extend((0..copies).map(|_| Box::new(packet.clone())));
-            }
-        }
-        let due = listener.due();
-        let armed = std::mem::replace(&mut listener.armed, due);
-        if armed != due {
-            armed.map(|at| self.timers.remove(&(at, number)));
-            due.map(|at| self.timers.insert((at, number)));
-        }
-        for packet in said {
-            if !self.is_muted(packet.header.kind) {
-                self.tally.on_feedback(&packet);
-                let at = self.now.after(delay);
-                self.schedule(at, Arrival::Feedback { packet, from });
-            }
-        }
-    }
-
     /// The sender.
     #[must_use]
     pub fn sender(&self) -> &Sender {
@@ -508,11 +269,5 @@ impl World {
 /// Ethernet, IPv4 and UDP headers, in bytes.
 pub const OVERHEAD: u16 = 42;
 
-/// What the sender is given at a time.
-const PUSH: usize = 64 << 10;
-
 /// The crowd is neither among the nearest nor among the farthest.
 const CROWD_CLASS: usize = 1;
-
-/// As many datagrams as one GSO send takes.
-const BURST: usize = 44;
