@@ -5,6 +5,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -25,8 +26,7 @@ use crate::{
 fn who_comes_late_has_all_of_it_or_knows_what_it_missed() {
     let Some(stage) = Stage::new(4) else { return };
     let file = stage.file("file", FILE, 1);
-    let first = stage.subscriber_to_file("s1", GROUP, &[]);
-    first.wait_for("joined", PATIENCE);
+    let [first] = joined([stage.subscriber_to_file("s1", GROUP, &[])]);
     let publisher = send_paced(&stage, &[]);
     publisher.wait_for("started", PATIENCE);
     thread::sleep(Duration::from_secs(2));
@@ -60,19 +60,14 @@ fn who_stops_for_good_keeps_nobody_and_is_named() {
     let Some(stage) = Stage::new(3) else { return };
     let file = stage.file("file", FILE, 1);
     let hosts = ["s1", "s2"];
-    let others = hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[]));
-    let stopped = stage.subscriber_to_file("s3", GROUP, &["--silent-timeout", "3s"]);
-    for program in others.iter().chain([&stopped]) {
-        program.wait_for("joined", PATIENCE);
-    }
+    let others = joined(hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[])));
+    let [stopped] = joined([stage.subscriber_to_file("s3", GROUP, &["--silent-timeout", "3s"])]);
     let publisher = send_paced(&stage, &["--wait-for", "3", "--finish-timeout", "3s"]);
     let started = publisher.wait_for("started", PATIENCE).at;
     thread::sleep(Duration::from_millis(1500));
     stopped.signal(Signal::SIGSTOP);
     for (host, program) in hosts.into_iter().zip(others) {
-        let ended = program.wait(LONG);
-        ended.expect_code(0);
-        assert!(same(&file, &stage.output(host)), "{host} has another file");
+        let ended = whole(&stage, &file, host, program);
         println!("{host} was done {:?} after the start", ended.at - started);
     }
     let publisher = publisher.wait(LONG);
@@ -95,11 +90,8 @@ fn who_stops_for_a_while_disturbs_nobody_at_a_fixed_rate() {
     let hosts = ["s1", "s2", "s3"];
     let players = hosts.map(|host| Player::start(stage.host(host), 6000));
     let args = ["--once", "-o", "udp://127.0.0.1:6000", "--metrics", scrape::ADDRESS];
-    let others = hosts.map(|host| stage.subscriber(host, &[&[GROUP], &args[..]].concat()));
-    let stopped = stage.subscriber_to_file("s4", GROUP, &[]);
-    for program in others.iter().chain([&stopped]) {
-        program.wait_for("joined", PATIENCE);
-    }
+    let others = joined(hosts.map(|host| stage.subscriber(host, &[&[GROUP], &args[..]].concat())));
+    let [stopped] = joined([stage.subscriber_to_file("s4", GROUP, &[])]);
     let publisher = send_paced(&stage, &["--wait-for", "4"]);
     publisher.wait_for("started", PATIENCE);
     thread::sleep(Duration::from_secs(3));
@@ -134,11 +126,8 @@ fn who_stops_for_a_while_is_let_go_and_comes_back() {
     let Some(stage) = Stage::new(4) else { return };
     let file = stage.file("file", 2 * FILE, 1);
     let hosts = ["s1", "s2", "s3"];
-    let others = hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[]));
-    let stopped = stage.subscriber_to_file("s4", GROUP, &["--rcvbuf", "512KiB"]);
-    for program in others.iter().chain([&stopped]) {
-        program.wait_for("joined", PATIENCE);
-    }
+    let others = joined(hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[])));
+    let [stopped] = joined([stage.subscriber_to_file("s4", GROUP, &["--rcvbuf", "512KiB"])]);
     let mut publisher = stage.publisher_of_stdin(&["--to", GROUP, "--wait-for", "4"]);
     let mut input = publisher.input();
     let bytes = fs::read(&file).unwrap();
@@ -162,8 +151,7 @@ fn who_stops_for_a_while_is_let_go_and_comes_back() {
     publisher.wait_for("subscriber_back", LONG);
     feeder.join().unwrap();
     for (host, program) in hosts.into_iter().zip(others) {
-        program.wait(LONG).expect_code(0);
-        assert!(same(&file, &stage.output(host)), "{host} has another file");
+        whole(&stage, &file, host, program);
     }
     let stopped = stopped.wait(LONG);
     publisher.wait(LONG);
@@ -187,19 +175,15 @@ fn nobody_needs_rights() {
         command.arg(stage.path(name)).args(args).env("HOME", "/nonexistent");
         stage.start(host, name, command)
     };
-    let subscribers = ["s1", "s2"].map(|host| {
+    let subscribers = joined(["s1", "s2"].map(|host| {
         let output = stage.output(host).display().to_string();
         as_nobody(host, "subscriber", &["receive", "--json", GROUP, "-o", &output])
-    });
-    for subscriber in &subscribers {
-        subscriber.wait_for("joined", PATIENCE);
-    }
+    }));
     let path = file.to_str().unwrap();
     let args = ["send", "--json", path, "--to", GROUP, "--wait-for", "2"];
     let publisher = as_nobody("pub", "publisher", &args).wait(LONG);
     for (host, subscriber) in ["s1", "s2"].into_iter().zip(subscribers) {
-        subscriber.wait(LONG).expect_code(0);
-        assert!(same(&file, &stage.output(host)), "{host} has another file");
+        whole(&stage, &file, host, subscriber);
     }
     publisher.expect_code(0);
 }
@@ -209,10 +193,7 @@ fn ten_thousand_random_datagrams_change_nothing_and_are_counted() {
     let Some(stage) = Stage::new(3) else { return };
     let file = stage.file("file", FILE, 1);
     let hosts = ["s1", "s2"];
-    let subscribers = hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[]));
-    for subscriber in &subscribers {
-        subscriber.wait_for("joined", PATIENCE);
-    }
+    let subscribers = joined(hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[])));
     let metrics = ["--wait-for", "2", "--metrics", scrape::ADDRESS];
     let publisher = send_paced(&stage, &metrics);
     publisher.wait_for("started", PATIENCE);
@@ -239,9 +220,7 @@ fn ten_thousand_random_datagrams_change_nothing_and_are_counted() {
     thread::sleep(Duration::from_millis(300)); // figures are as old as that
     let counted = scrape(stage.host("pub")).sum("datagrams_discarded_total");
     for (host, subscriber) in hosts.into_iter().zip(subscribers) {
-        let subscriber = subscriber.wait(LONG);
-        subscriber.expect_code(0);
-        assert!(same(&file, &stage.output(host)), "{host} has another file");
+        let subscriber = whole(&stage, &file, host, subscriber);
         let discarded = subscriber.summary()["discarded"].as_object().unwrap();
         let sum: u64 = discarded.values().filter_map(Value::as_u64).sum();
         println!("{host} threw {sum} away: {discarded:?}");
@@ -257,10 +236,7 @@ fn who_is_killed_and_starts_again_is_followed_and_nothing_retained_is_missed() {
     let Some(stage) = Stage::new(3) else { return };
     let file = stage.file("file", FILE, 1);
     let hosts = ["s1", "s2"];
-    let subscribers = hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[]));
-    for subscriber in &subscribers {
-        subscriber.wait_for("joined", PATIENCE);
-    }
+    let subscribers = joined(hosts.map(|host| stage.subscriber_to_file(host, GROUP, &[])));
     let publisher = send_paced(&stage, &[]);
     publisher.wait_for("started", PATIENCE);
     thread::sleep(Duration::from_secs(2));
@@ -280,10 +256,17 @@ fn who_is_killed_and_starts_again_is_followed_and_nothing_retained_is_missed() {
     let late = stage.subscriber_to_file("s3", GROUP, &["--from", "oldest"]);
     let [one, two] = subscribers;
     for (host, program) in ["s1", "s2", "s3"].into_iter().zip([one, two, late]) {
-        program.wait(LONG).expect_code(0);
-        assert!(same(&file, &stage.output(host)), "{host} has another file");
+        whole(&stage, &file, host, program);
     }
     publisher.wait(LONG).expect_code(0);
+}
+
+/// All of these once each has joined.
+fn joined<const N: usize>(subscribers: [Program; N]) -> [Program; N] {
+    for subscriber in &subscribers {
+        subscriber.wait_for("joined", PATIENCE);
+    }
+    subscribers
 }
 
 /// Sends `file` in some five seconds for each [`FILE`].
@@ -292,8 +275,16 @@ fn send_paced(stage: &Stage, args: &[&str]) -> Program {
     stage.publisher(&[&[file.as_str(), "--to", GROUP, "--rate", "42M"], args].concat())
 }
 
+/// How it ended, once it has all of the file.
+fn whole(stage: &Stage, file: &Path, host: &str, subscriber: Program) -> Ended {
+    let ended = subscriber.wait(LONG);
+    ended.expect_code(0);
+    assert!(same(file, &stage.output(host)), "{host} has another file");
+    ended
+}
+
 /// A file that has its name is whole; otherwise the exit code and the summary say that it is not.
-fn whole_or_told(stage: &Stage, file: &std::path::Path, host: &str, ended: &Ended) {
+fn whole_or_told(stage: &Stage, file: &Path, host: &str, ended: &Ended) {
     let output = stage.output(host);
     println!("{host}: exit code {:?}, {}", ended.code, ended_as(ended));
     if output.exists() {
