@@ -2,25 +2,19 @@
 //!
 //! One datagram of 1472 B at a time for the codec; for sender and receiver a block of 64, without loss.
 
+#[path = "packets/config.rs"]
+mod config;
+
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use proto::config::{Ahead, Flow, Interleave, Start};
 use proto::receiver::Via;
 use proto::sender::Transmit;
-use proto::wire::{self, StreamMode};
-use proto::{
-    Bitrate, ByteCount, Delivery, Receiver, ReceiverConfig, Sender, SenderConfig, SessionId,
-    StreamId, SubscriberId, Timestamp,
-};
+use proto::{Receiver, Sender, Timestamp, wire};
 
-const LEN: u16 = 1_472;
-
-/// Datagrams in a burst of the largest send.
-const SEGMENTS: usize = 44;
+use config::{LEN, SEGMENTS};
 
 /// Blocks that one iteration sends.
 const BURSTS: usize = 16;
@@ -63,7 +57,7 @@ fn in_order(c: &mut Criterion) {
     let mut group = c.benchmark_group("receiver");
     group.throughput(Throughput::Elements((BURSTS * SEGMENTS) as u64));
     let mut stream = Stream::new();
-    let mut receiver = Receiver::new(receiver_config(), Timestamp::from_secs(1));
+    let mut receiver = Receiver::new(config::receiver(), Timestamp::from_secs(1));
     group.bench_function("take and hand out in order", |b| {
         b.iter_batched(
             || (stream.bursts(BURSTS), stream.now),
@@ -77,7 +71,7 @@ fn in_order(c: &mut Criterion) {
 fn take(receiver: &mut Receiver, bursts: Vec<(Transmit, Vec<u8>)>, now: Timestamp) {
     for (transmit, mut bytes) in bursts {
         for datagram in bytes.chunks_mut(transmit.segment_len.max(1)) {
-            receiver.handle_datagram(datagram, Via::Group, source(), now);
+            receiver.handle_datagram(datagram, Via::Group, config::source(), now);
         }
         while let Some(delivered) = receiver.pull(now) {
             black_box(delivered);
@@ -99,7 +93,7 @@ impl Stream {
     fn new() -> Self {
         let now = Timestamp::from_secs(1);
         #[expect(clippy::expect_used, reason = "the configuration is of this file")]
-        let sender = Sender::new(sender_config(), now).expect("a valid configuration");
+        let sender = Sender::new(config::sender(), now).expect("a valid configuration");
         let input = Bytes::from(vec![0x5a; 64 << 10]);
         Self { sender, now, input, burst: Vec::with_capacity(1 << 16) }
     }
@@ -139,54 +133,6 @@ impl Stream {
         }
         sent
     }
-}
-
-fn sender_config() -> SenderConfig {
-    SenderConfig {
-        stream: StreamId(1),
-        session: SessionId(1),
-        started_us: 1,
-        name: "bench".parse().unwrap_or_default(),
-        mode: StreamMode::Bytes,
-        delivery: Delivery::Reliable,
-        datagram_len: LEN,
-        overhead_len: 42,
-        k: 64,
-        ahead: Ahead::default(),
-        interleave: Interleave::default(),
-        rate: Some(Bitrate(10_000_000_000)),
-        burst: Duration::from_micros(450),
-        linger: Duration::ZERO,
-        is_hashed: true,
-        retain: ByteCount(16 << 20),
-        retain_for: None,
-        wait_for: 0,
-        wait_at_most: Duration::ZERO,
-        finish_timeout: Duration::from_secs(10),
-        flow: Flow::default(),
-        heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
-        seed: [7; 32],
-    }
-}
-
-fn receiver_config() -> ReceiverConfig {
-    ReceiverConfig {
-        subscriber: SubscriberId(1),
-        name: "bench".parse().unwrap_or_default(),
-        stream: None,
-        start: Start::Live,
-        delivery: None,
-        window: ByteCount(32 << 20),
-        socket_buffer: ByteCount(4 << 20),
-        mute: true,
-        max_tries: 30,
-        silent_after: Duration::from_secs(3),
-        seed: [9; 32],
-    }
-}
-
-fn source() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5_000))
 }
 
 criterion_group! {

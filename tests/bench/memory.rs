@@ -1,18 +1,17 @@
 //! Sender and receiver in one thread, without sockets: what a packet costs each of them.
 
+#[path = "../../proto/benches/packets/config.rs"]
+mod config;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use proto::config::{Ahead, Flow, Interleave, Start};
+use proto::config::Start;
 use proto::receiver::{Delivered, Via};
 use proto::sender::Transmit;
-use proto::wire::StreamMode;
-use proto::{
-    Bitrate, ByteCount, Delivery, Receiver, ReceiverConfig, Sender, SenderConfig, SessionId,
-    StreamId, SubscriberId, Timestamp,
-};
+use proto::{Bitrate, ByteCount, Receiver, ReceiverConfig, Sender, SenderConfig, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -20,6 +19,7 @@ use crate::allocator::allocations;
 use crate::cli::Wanted;
 use crate::report::Report;
 use crate::spread::Spread;
+use config::{LEN, SEGMENTS};
 
 /// Drives both a million packets far, in every round anew.
 pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
@@ -35,7 +35,7 @@ pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
     }
     let rows = paces.iter().zip(&rounds).map(|((pace, _), samples)| row(pace, samples)).collect();
     report.table(
-        &format!("In memory, {PACKETS} packets of {DATAGRAM_LEN} B, without loss"),
+        &format!("In memory, {PACKETS} packets of {LEN} B, without loss"),
         &[
             "pace",
             "sender ns a packet",
@@ -167,7 +167,7 @@ impl Pair {
     fn receive(&mut self) {
         for (transmit, bytes) in self.bursts.iter_mut().take(self.sent) {
             for datagram in bytes.chunks_mut(transmit.segment_len.max(1)) {
-                self.receiver.handle_datagram(datagram, Via::Group, source(), self.now);
+                self.receiver.handle_datagram(datagram, Via::Group, config::source(), self.now);
             }
             while let Some(delivered) = self.receiver.pull(self.now) {
                 if let Delivered::Payload(payload) = delivered {
@@ -215,52 +215,19 @@ fn cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
+/// As the programs have it where nothing is said.
 fn sender_config(rate: Option<Bitrate>) -> SenderConfig {
     SenderConfig {
-        stream: StreamId(1),
-        session: SessionId(1),
-        started_us: 1,
-        name: "memory".parse().unwrap_or_default(),
-        mode: StreamMode::Bytes,
-        delivery: Delivery::Reliable,
-        datagram_len: DATAGRAM_LEN,
-        overhead_len: 42,
-        k: 64,
-        ahead: Ahead::default(),
-        interleave: Interleave::default(),
         rate,
-        burst: Duration::from_micros(450),
-        linger: Duration::ZERO,
-        is_hashed: true,
         retain: ByteCount(64 << 20),
-        retain_for: None,
         wait_for: 1,
         wait_at_most: Duration::from_secs(2),
-        finish_timeout: Duration::from_secs(10),
-        flow: Flow::default(),
-        heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
-        seed: [7; 32],
+        ..config::sender()
     }
 }
 
 fn receiver_config() -> ReceiverConfig {
-    ReceiverConfig {
-        subscriber: SubscriberId(1),
-        name: "memory".parse().unwrap_or_default(),
-        stream: None,
-        start: Start::Oldest,
-        delivery: None,
-        window: ByteCount(32 << 20),
-        socket_buffer: ByteCount(4 << 20),
-        mute: false,
-        max_tries: 30,
-        silent_after: Duration::from_secs(3),
-        seed: [9; 32],
-    }
-}
-
-fn source() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::new(10, 0, 0, 1), 5_000))
+    ReceiverConfig { start: Start::Oldest, mute: false, ..config::receiver() }
 }
 
 fn subscriber() -> SocketAddr {
@@ -271,12 +238,6 @@ const PACKETS: u64 = 1_000_000;
 
 /// More than the sender retains.
 const WARM_UP: u64 = 100_000;
-
-/// What 1500 bytes leave of an IPv4 packet.
-const DATAGRAM_LEN: u16 = 1_472;
-
-/// Datagrams in one send, as the publisher makes them of this length.
-const SEGMENTS: usize = 44;
 
 /// Bursts between two looks at a clock, so that looking is not seen in the figures.
 const BURSTS: usize = 8;
