@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::{Part, Wanted, Way};
 use crate::limit;
-use crate::ours::Ours;
+use crate::ours::{Digest, Ours};
 use crate::peers::Peer;
 use crate::raw::run::{LEN, Raw, SEGMENTS};
 use crate::report::Report;
@@ -19,7 +19,7 @@ enum Contestant {
     Limit(usize),
     /// As fast as it goes, lost or not.
     Raw(usize),
-    Ours,
+    Ours(Digest),
     Peer(Peer),
 }
 
@@ -34,7 +34,7 @@ struct Series {
 /// Runs everyone once in every round.
 pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
     let ours = Ours::new(wanted.programs.clone())?;
-    let mut all = series(wanted, report);
+    let mut all = series(wanted, &ours, report);
     let most = wanted.subscribers.iter().copied().max().unwrap_or(1);
     for way in &wanted.paths {
         // One network at a time: a path is measured to its end.
@@ -60,12 +60,14 @@ pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
 }
 
 /// Every scene with everyone in it.
-fn series(wanted: &Wanted, report: &Report) -> Vec<Series> {
-    let peers: Vec<Peer> = Peer::ALL.into_iter().filter(|_| wanted.peers).collect();
-    for peer in peers.iter().filter(|peer| !peer.is_installed()) {
-        report.progress(&format!("{} is not installed, and left out", peer.name()));
+fn series(wanted: &Wanted, ours: &Ours, report: &Report) -> Vec<Series> {
+    let peers = Peer::of(Part::Bulk, wanted, report);
+    let mut digests = vec![Digest::Sha256];
+    if ours.can_go_without() {
+        digests.push(Digest::None);
+    } else {
+        report.progress("publisher send has no --digest: its rows without one are left out");
     }
-    let peers: Vec<Peer> = peers.into_iter().filter(|peer| peer.is_installed()).collect();
     let mut all = Vec::new();
     for scene in scenes(wanted) {
         let of = |contestant| Series { scene, contestant, rounds: Vec::new() };
@@ -76,7 +78,7 @@ fn series(wanted: &Wanted, report: &Report) -> Vec<Series> {
             if scene.loss_percent == 0 {
                 all.extend([1, SEGMENTS].map(Contestant::Raw).map(of));
             }
-            all.push(of(Contestant::Ours));
+            all.extend(digests.iter().copied().map(Contestant::Ours).map(of));
             let peers = peers.iter().filter(|it| it.is_reliable() || scene.loss_percent == 0);
             all.extend(peers.map(|peer| of(Contestant::Peer(*peer))));
         }
@@ -110,7 +112,8 @@ impl Contestant {
             Self::Limit(segments) => format!("raw GSO {segments}, loss-free"),
             Self::Raw(1) => "raw sendto, unpaced".to_owned(),
             Self::Raw(segments) => format!("raw GSO {segments}, unpaced"),
-            Self::Ours => "onecast".to_owned(),
+            Self::Ours(Digest::Sha256) => "onecast".to_owned(),
+            Self::Ours(Digest::None) => "onecast, no digest".to_owned(),
             Self::Peer(peer) => peer.name().to_owned(),
         }
     }
@@ -128,9 +131,10 @@ impl Contestant {
             Self::Raw(segments) => {
                 // One by one takes many times as long.
                 let bytes = if segments == 1 { scene.bytes / 8 } else { scene.bytes };
-                Raw { segments, packets: bytes / LEN, rate: 0.0, buffer }.run(stage, scene)
+                Raw { segments, len: LEN, packets: bytes / LEN, rate: 0.0, buffer }
+                    .run(stage, scene)
             }
-            Self::Ours => ours.run(stage, scene),
+            Self::Ours(digest) => ours.run(stage, scene, digest),
             Self::Peer(peer) => peer.run(stage, scene),
         }
     }

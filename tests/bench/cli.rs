@@ -40,9 +40,13 @@ pub(crate) struct Wanted {
     /// Loss at each subscriber, in percent; on path A, where a loss takes a whole burst, none
     #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "0,1")]
     pub(crate) loss: Vec<u32>,
-    /// Beside others, from Debian: uftp, udpcast, iperf and sockperf, where they are installed
+    /// Beside others, where they are on PATH: uftp, udpcast, iperf, sockperf and ddsperf from Debian,
+    /// normCast, and aeronmd with the samples of Aeron
     #[arg(long)]
     pub(crate) peers: bool,
+    /// How long memory is watched
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(3..))]
+    pub(crate) seconds: u32,
     /// The socket buffer of raw receivers
     #[arg(long, value_name = "SIZE", default_value = "32MiB")]
     pub(crate) buffer: ByteCount,
@@ -68,6 +72,12 @@ pub(crate) enum Part {
     Bulk,
     /// How evenly a rate is kept
     Pacing,
+    /// Small messages, as fast as they go
+    Small,
+    /// 64 subscribers beside one: what leaves the publisher, and what that costs it
+    Fanout,
+    /// Memory of both at full rate
+    Steady,
     /// Small messages, one way
     Latency,
 }
@@ -92,10 +102,22 @@ pub(crate) enum Role {
     RawReceive(crate::raw::Receiving),
     /// Sends small messages with the time in them
     #[command(hide = true)]
-    PingSend(crate::raw::ping::Pinging),
+    RawPingSend(crate::raw::ping::Pinging),
     /// Says how long they took
     #[command(hide = true)]
+    RawPingReceive(crate::raw::ping::Pinging),
+    /// The same by onecast's library
+    #[command(hide = true)]
+    PingSend(crate::raw::ping::Pinging),
+    /// The same by onecast's library
+    #[command(hide = true)]
     PingReceive(crate::raw::ping::Pinging),
+    /// Sends small messages by onecast's library, as fast as they go
+    #[command(hide = true)]
+    FloodSend(crate::library::flood::Flooding),
+    /// Counts them
+    #[command(hide = true)]
+    FloodReceive(crate::library::flood::Flooding),
 }
 
 impl Wanted {

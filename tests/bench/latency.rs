@@ -1,16 +1,14 @@
 //! How long a small message takes, one way: 128 B, 10,000 times a second, on path A.
 //!
-//! Raw: a blocking sendto and a blocking recv, with the time in the message. sockperf halves a round
-//! trip. onecast sends by the library of `server`, without a linger, and receives by that of `client`.
+//! Raw: a blocking sendto and a blocking recv, with the time in the message; beside it the same with a
+//! receiver that looks for the next all the time. onecast sends by the library of `server`, without a
+//! linger, and receives by that of `client`. The first fifth of a second of each is not counted.
+//! sockperf, Cyclone DDS and Aeron halve a round trip.
 
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::bail;
-use nix::sys::signal::Signal;
-
-use crate::cli::{Wanted, Way};
-use crate::peers::is_installed;
+use crate::cli::{Part, Wanted, Way};
+use crate::peers::Peer;
 use crate::program::{Program, wait_for_all};
 use crate::raw::JOINED;
 use crate::raw::ping::Delays;
@@ -23,9 +21,18 @@ use crate::stage::Stage;
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contestant {
-    Raw,
-    Ours,
-    Sockperf,
+    Raw(Wait),
+    Ours(Wait),
+    Peer(Peer),
+}
+
+/// How a receiver waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// It sleeps until something comes.
+    Block,
+    /// It looks all the time, on a processor of its own: so only to one.
+    Spin,
 }
 
 /// All rounds of one of them.
@@ -37,11 +44,15 @@ struct Series {
 
 /// Everyone once in every round; of several subscribers the worst counts.
 pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
-    let contestants = [Contestant::Raw, Contestant::Ours, Contestant::Sockperf].into_iter();
-    let contestants = contestants.filter(|it| it.is_wanted(wanted));
-    let mut all: Vec<Series> = contestants
+    let own = [Contestant::Raw(Wait::Block), Contestant::Ours(Wait::Block)].into_iter();
+    // Contestant::Ours(Wait::Spin) belongs here once the libraries can spin: see `library/ping.rs`.
+    let own = own.chain([Contestant::Raw(Wait::Spin)]);
+    let peers = Peer::of(Part::Latency, wanted, report).into_iter().map(Contestant::Peer);
+    let mut all: Vec<Series> = own
+        .chain(peers)
         .flat_map(|contestant| {
-            [1, 4].map(|subscribers| Series { contestant, subscribers, rounds: Vec::new() })
+            let of = move |subscribers| Series { contestant, subscribers, rounds: Vec::new() };
+            contestant.audiences().iter().copied().map(of)
         })
         .collect();
     let stage = Stage::build(Way::A, 4)?;
@@ -60,7 +71,7 @@ pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
         report.json("latency", &name, &one.rounds);
     }
     report.table(
-        "128 B at 10,000/s, one way, µs, path A, worst subscriber",
+        "128 B at 10,000/s, one way, µs, path A, worst subscriber; the first 0.2 s is not counted",
         &["who", "subscribers", "p50", "p99", "p99.9", "largest"],
         all.iter().map(Series::row).collect(),
     );
@@ -70,25 +81,29 @@ pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
 impl Contestant {
     fn name(self) -> &'static str {
         match self {
-            Self::Raw => "raw sendto and recv",
-            Self::Ours => "onecast, --linger 0",
-            Self::Sockperf => "sockperf, RTT ÷ 2",
+            Self::Raw(Wait::Block) => "raw sendto and recv",
+            Self::Raw(Wait::Spin) => "raw sendto and recv, spinning",
+            Self::Ours(Wait::Block) => "onecast, --linger 0",
+            Self::Ours(Wait::Spin) => "onecast, --linger 0 --spin",
+            Self::Peer(peer) => peer.name(),
         }
     }
 
-    fn is_wanted(self, wanted: &Wanted) -> bool {
+    /// To how many.
+    fn audiences(self) -> &'static [usize] {
         match self {
-            Self::Raw | Self::Ours => true,
-            Self::Sockperf => wanted.peers && is_installed("sockperf"),
+            Self::Raw(Wait::Block) | Self::Ours(Wait::Block) => &[1, 4],
+            Self::Raw(Wait::Spin) | Self::Ours(Wait::Spin) => &[1],
+            Self::Peer(peer) => peer.latency_audiences(),
         }
     }
 
     fn run(self, stage: &Stage, subscribers: usize) -> anyhow::Result<Delays> {
         let scene = Scene { way: Way::A, subscribers, loss_percent: 0, bytes: 0 };
         match self {
-            Self::Raw => ping(stage, &scene, 0),
-            Self::Ours => ping(stage, &scene, subscribers),
-            Self::Sockperf => sockperf(stage, &scene),
+            Self::Raw(wait) => ping(stage, &scene, ["raw-ping-send", "raw-ping-receive"], wait),
+            Self::Ours(wait) => ping(stage, &scene, ["ping-send", "ping-receive"], wait),
+            Self::Peer(peer) => peer.latency(stage, &scene),
         }
     }
 }
@@ -96,36 +111,45 @@ impl Contestant {
 impl Series {
     fn row(&self) -> Vec<String> {
         let spread = |figure: fn(&Delays) -> f64| {
-            format!("{:.1}", Spread::of(self.rounds.iter().map(figure)))
+            let spread = Spread::of(self.rounds.iter().map(figure));
+            if spread.max > 0.0 { format!("{spread:.1}") } else { "–".to_owned() }
         };
         vec![
             self.contestant.name().to_owned(),
             self.subscribers.to_string(),
             spread(|delays| delays.p50),
             spread(|delays| delays.p99),
-            spread(|delays| delays.p999),
+            spread(|delays| delays.p999.unwrap_or_default()),
             spread(|delays| delays.largest),
         ]
     }
 }
 
-/// Raw, or to so many by the libraries.
-fn ping(stage: &Stage, scene: &Scene, by_library: usize) -> anyhow::Result<Delays> {
-    let group = scene.group(if by_library > 0 { 108 } else { 106 });
+/// Both ends by this program, in the roles of a sender and a receiver.
+fn ping(
+    stage: &Stage,
+    scene: &Scene,
+    [send, receive]: [&str; 2],
+    wait: Wait,
+) -> anyhow::Result<Delays> {
+    let group = scene.group(if send == "ping-send" { 108 } else { 106 });
     let start = |role: &str, host: &lab::net::Host| {
         let mut command = this_program(role, &group.to_string())?;
         command.args(["--at", &host.addr4().to_string(), "--count", MESSAGES]);
-        command.args(["--subscribers", &by_library.to_string()]);
+        command.args(["--subscribers", &scene.subscribers.to_string()]);
+        if wait == Wait::Spin {
+            command.arg("--spin");
+        }
         Program::start(host, command)
     };
     let mut all = Vec::new();
     for host in stage.subscribers(scene.subscribers)? {
-        let mut receiver = start("ping-receive", host)?;
+        let mut receiver = start(receive, host)?;
         receiver.wait_for(JOINED, PATIENCE)?;
         all.push(receiver);
     }
     stage.wait_for_members(*group.ip(), scene.subscribers)?;
-    let mut sender = [start("ping-send", stage.publisher()?)?];
+    let mut sender = [start(send, stage.publisher()?)?];
     wait_for_all(&mut sender, PATIENCE)?;
     wait_for_all(&mut all, PATIENCE)?;
     let mut worst = Delays::default();
@@ -134,49 +158,6 @@ fn ping(stage: &Stage, scene: &Scene, by_library: usize) -> anyhow::Result<Delay
         worst = if delays.p50 > worst.p50 { delays } else { worst };
     }
     Ok(worst)
-}
-
-fn sockperf(stage: &Stage, scene: &Scene) -> anyhow::Result<Delays> {
-    let group = scene.group(107).ip().to_string();
-    let mut servers = Vec::new();
-    for host in stage.subscribers(scene.subscribers)? {
-        let at = host.addr4().to_string();
-        let mut command = Command::new("sockperf");
-        command.args(["sr", "-i", &group, "-p", "11111", "--mc-rx-if", &at, "--mc-tx-if", &at]);
-        command.args(["--force-unicast-reply", "--buffer-size", "4194304"]);
-        servers.push(Program::start(host, command)?);
-    }
-    stage.wait_for_members(*scene.group(107).ip(), scene.subscribers)?;
-    let publisher = stage.publisher()?;
-    let mut command = Command::new("sockperf");
-    command.args(["ul", "-i", &group, "-p", "11111", "--mc-ttl", "1", "-m", "128", "-t", "2"]);
-    command.args(["--mc-tx-if", &publisher.addr4().to_string(), "--buffer-size", "4194304"]);
-    command.args(["--srv-num", &scene.subscribers.to_string(), "--mps", "10000"]);
-    command.args(["--reply-every", "10"]);
-    let mut client = [Program::start(publisher, command)?];
-    wait_for_all(&mut client, PATIENCE)?;
-    for server in &servers {
-        server.signal(Signal::SIGTERM);
-    }
-    wait_for_all(&mut servers, PATIENCE)?;
-    let [client] = &client;
-    let figure = |name: &str| percentile(client, name);
-    let (p50, p99) = (figure("percentile 50.000")?, figure("percentile 99.000")?);
-    let (p999, largest) = (figure("percentile 99.900")?, figure("<MAX> observation")?);
-    Ok(Delays { p50, p99, p999, largest, received: 0 })
-}
-
-/// The largest of its lines of this name: it prints one for each server.
-fn percentile(client: &Program, name: &str) -> anyhow::Result<f64> {
-    let lines = client.lines();
-    let figures = lines.iter().filter(|line| line.text.contains(name)).filter_map(|line| {
-        line.text.rsplit_once('=').and_then(|(_, figure)| figure.trim().parse().ok())
-    });
-    let largest = figures.fold(f64::NAN, f64::max);
-    if largest.is_nan() {
-        bail!("sockperf did not say {name}: {}", client.last_words());
-    }
-    Ok(largest)
 }
 
 /// Two seconds of them.

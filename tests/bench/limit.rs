@@ -14,12 +14,12 @@ pub(crate) fn search(
     segments: usize,
     buffer: u64,
 ) -> anyhow::Result<Sample> {
-    let flood = Raw { segments, packets: packets(START), rate: 0.0, buffer };
+    let flood = Raw { segments, len: LEN, packets: packets(START), rate: 0.0, buffer };
     let flood = flood.run(stage, scene)?;
     let mut rate = packets_a_second(&flood);
     let mut best = None;
     for _ in 0..MOST_TRIALS {
-        let raw = Raw { segments, packets: packets(rate), rate, buffer };
+        let raw = Raw { segments, len: LEN, packets: packets(rate), rate, buffer };
         let sample = raw.run(stage, scene)?;
         let reached = packets_a_second(&sample);
         match (sample.loss <= 0.0, best) {

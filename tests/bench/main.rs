@@ -10,7 +10,9 @@
 //! | time and allocations without sockets | `memory.rs`, `allocator.rs` |
 //! | the order of rounds, and the large table | `bulk.rs` |
 //! | how evenly a rate is kept | `pacing.rs` |
-//! | small messages, one way; by onecast's libraries | `latency.rs`, `library.rs` |
+//! | small messages as fast as they go, and one way; by onecast's libraries | `small.rs`, `latency.rs`, `library.rs` |
+//! | many subscribers beside one | `fanout.rs` |
+//! | memory over a minute | `steady.rs` |
 //! | multicast with nothing around it, its highest rate | `raw.rs`, `limit.rs` |
 //! | onecast, others | `ours.rs`, `peers.rs` |
 //! | networks, programs, what they used | `stage.rs`, `program.rs`, `scene.rs` |
@@ -20,6 +22,7 @@
 mod allocator;
 mod bulk;
 mod cli;
+mod fanout;
 mod latency;
 mod library;
 mod limit;
@@ -31,8 +34,10 @@ mod program;
 mod raw;
 mod report;
 mod scene;
+mod small;
 mod spread;
 mod stage;
+mod steady;
 
 use clap::Parser;
 use cli::{Cli, Part, Role, Wanted};
@@ -46,10 +51,12 @@ fn main() -> anyhow::Result<()> {
     match &cli.role {
         Some(Role::RawSend(sending)) => raw::send(sending),
         Some(Role::RawReceive(receiving)) => raw::receive(receiving),
-        Some(Role::PingSend(pinging)) if pinging.subscribers > 0 => library::send(pinging),
-        Some(Role::PingReceive(pinging)) if pinging.subscribers > 0 => library::receive(pinging),
-        Some(Role::PingSend(pinging)) => raw::ping::send(pinging),
-        Some(Role::PingReceive(pinging)) => raw::ping::receive(pinging),
+        Some(Role::RawPingSend(pinging)) => raw::ping::send(pinging),
+        Some(Role::RawPingReceive(pinging)) => raw::ping::receive(pinging),
+        Some(Role::PingSend(pinging)) => library::ping::send(pinging),
+        Some(Role::PingReceive(pinging)) => library::ping::receive(pinging),
+        Some(Role::FloodSend(flooding)) => library::flood::send(flooding),
+        Some(Role::FloodReceive(flooding)) => library::flood::receive(flooding),
         None => measure(&cli.wanted),
     }
 }
@@ -65,6 +72,15 @@ fn measure(wanted: &Wanted) -> anyhow::Result<()> {
     }
     if wanted.has(Part::Pacing) {
         pacing::measure(wanted, &report)?;
+    }
+    if wanted.has(Part::Small) {
+        small::measure(wanted, &report)?;
+    }
+    if wanted.has(Part::Fanout) {
+        fanout::measure(wanted, &report)?;
+    }
+    if wanted.has(Part::Steady) {
+        steady::measure(wanted, &report)?;
     }
     if wanted.has(Part::Latency) {
         latency::measure(wanted, &report)?;

@@ -17,6 +17,15 @@ pub(crate) struct Ours {
     programs: PathBuf,
 }
 
+/// Whether the stream is hashed at both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digest {
+    /// By SHA-256, which proves that everybody has the same.
+    Sha256,
+    /// Not at all: everybody has as many bytes.
+    None,
+}
+
 impl Ours {
     pub(crate) fn new(programs: Option<PathBuf>) -> anyhow::Result<Self> {
         let target =
@@ -31,8 +40,19 @@ impl Ours {
         Ok(Self { programs })
     }
 
+    /// Whether the publisher lets a stream go without a digest.
+    pub(crate) fn can_go_without(&self) -> bool {
+        let help = Command::new(self.programs.join("publisher")).args(["send", "--help"]).output();
+        help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--digest"))
+    }
+
     /// Sends the scene's bytes; an error if a subscriber has not all of them.
-    pub(crate) fn run(&self, stage: &Stage, scene: &Scene) -> anyhow::Result<Sample> {
+    pub(crate) fn run(
+        &self,
+        stage: &Stage,
+        scene: &Scene,
+        digest: Digest,
+    ) -> anyhow::Result<Sample> {
         let endpoint = format!("udp://{}", scene.group(0));
         let mut subscribers = Vec::new();
         for host in stage.subscribers(scene.subscribers)? {
@@ -45,7 +65,7 @@ impl Ours {
             subscriber.wait_for("\"joined\"", PATIENCE)?;
         }
         let before = egress(stage)?;
-        let mut publisher = [self.publish(stage, scene, &endpoint)?];
+        let mut publisher = [self.publish(stage, scene, &endpoint, digest)?];
         wait_for_all(&mut subscribers, scene.patience())?;
         wait_for_all(&mut publisher, scene.patience())?;
         let egress = egress(stage)? - before;
@@ -53,10 +73,19 @@ impl Ours {
         sample(scene, publisher, &subscribers, egress)
     }
 
-    fn publish(&self, stage: &Stage, scene: &Scene, endpoint: &str) -> anyhow::Result<Program> {
+    fn publish(
+        &self,
+        stage: &Stage,
+        scene: &Scene,
+        endpoint: &str,
+        digest: Digest,
+    ) -> anyhow::Result<Program> {
         let mut command = self.command(stage, "publisher", "send", "--to");
         let wait_for = format!("{},20s", scene.subscribers);
         command.args([endpoint, "--wait-for", &wait_for]).arg(stage.file(scene.bytes)?);
+        if digest == Digest::None {
+            command.args(["--digest", "none"]);
+        }
         Program::start(stage.publisher()?, command)
     }
 
@@ -91,6 +120,7 @@ fn sample(
     let wall = last.duration_since(started);
     Ok(Sample {
         sent_packets: number(&summary, "egress_datagrams"),
+        repair_bytes: number(&summary, "repair_bytes"),
         received_packets: received as f64 / subscribers.len().max(1) as f64,
         ..Sample::of(scene.bytes, wall, publisher, subscribers, egress)?
     })

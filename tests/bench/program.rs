@@ -48,7 +48,16 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    pub(crate) fn start(host: &Host, mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(host: &Host, command: Command) -> anyhow::Result<Self> {
+        Self::start_reading(host, command, Stdio::null())
+    }
+
+    /// The same, with something to read from.
+    pub(crate) fn start_reading(
+        host: &Host,
+        mut command: Command,
+        stdin: Stdio,
+    ) -> anyhow::Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         let name = format!("{program} on {}", host.name());
         for (variable, _) in std::env::vars_os() {
@@ -56,7 +65,7 @@ impl Program {
                 command.env_remove(variable);
             }
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = host.spawn(command)?;
         let pid = Pid::from_raw(i32::try_from(child.id()).context("a process id")?);
         let said = Arc::new(Mutex::new(Vec::new()));
@@ -148,11 +157,19 @@ impl Program {
             return;
         }
         self.looked = Instant::now();
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib: u64 =
-            line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0);
-        self.peak_memory = self.peak_memory.max(kib << 10);
+        self.peak_memory = self.peak_memory.max(self.status("VmHWM:").unwrap_or_default());
+    }
+
+    /// What of its memory is in use now, in bytes; `None` once it has ended.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// What the kernel says of its memory, in bytes.
+    fn status(&self, field: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        line.trim().strip_suffix(" kB")?.parse().ok().map(|kib: u64| kib << 10)
     }
 
     fn said(&self) -> MutexGuard<'_, Vec<Line>> {

@@ -30,6 +30,8 @@ pub(crate) struct Sample {
     pub(crate) subscriber_cpu_seconds: f64,
     /// What left the publisher's interface, as it counted.
     pub(crate) egress_bytes: u64,
+    /// What of it was sent because somebody lacked it, where the publisher says so.
+    pub(crate) repair_bytes: u64,
     /// Datagrams that the publisher sent, where it says so.
     pub(crate) sent_packets: u64,
     /// Datagrams that a subscriber took, in the mean, where it says so.
@@ -91,8 +93,32 @@ impl Sample {
         })
     }
 
+    /// With what a driver beside each program took, in processes of their own. Both see the same
+    /// buffers: of their memory the larger counts.
+    pub(crate) fn with_drivers(
+        self,
+        publisher: &Program,
+        subscribers: &[Program],
+    ) -> anyhow::Result<Self> {
+        let drivers = Self::of(0, Duration::ZERO, publisher, subscribers, 0)?;
+        Ok(Self {
+            publisher_cpu_seconds: self.publisher_cpu_seconds + drivers.publisher_cpu_seconds,
+            subscriber_cpu_seconds: self.subscriber_cpu_seconds + drivers.subscriber_cpu_seconds,
+            publisher_memory_bytes: self.publisher_memory_bytes.max(drivers.publisher_memory_bytes),
+            subscriber_memory_bytes: self
+                .subscriber_memory_bytes
+                .max(drivers.subscriber_memory_bytes),
+            ..self
+        })
+    }
+
     pub(crate) fn megabytes_a_second(&self) -> f64 {
         self.payload_bytes as f64 * (1.0 - self.loss) / self.wall_seconds / 1e6
+    }
+
+    /// To each subscriber, of messages of this length.
+    pub(crate) fn messages_a_second(&self, len: u64) -> f64 {
+        self.megabytes_a_second() * 1e6 / len as f64
     }
 
     pub(crate) fn publisher_nanos(&self) -> f64 {
@@ -114,6 +140,11 @@ impl Sample {
 
     pub(crate) fn egress(&self) -> f64 {
         self.egress_bytes as f64 / self.payload_bytes as f64
+    }
+
+    /// In percent of the payload.
+    pub(crate) fn repair(&self) -> f64 {
+        100.0 * self.repair_bytes as f64 / self.payload_bytes as f64
     }
 }
 

@@ -27,9 +27,12 @@ pub(crate) struct Pinging {
     /// So many in a second.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) rate: u32,
-    /// By onecast's libraries, to so many.
+    /// To how many subscribers.
     #[arg(long, default_value_t = 0)]
     pub(crate) subscribers: usize,
+    /// Looks for the next all the time instead of sleeping until it comes.
+    #[arg(long)]
+    pub(crate) spin: bool,
 }
 
 /// One way, in microseconds.
@@ -37,7 +40,8 @@ pub(crate) struct Pinging {
 pub(crate) struct Delays {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    pub(crate) p999: f64,
+    /// `None` where a program does not say it.
+    pub(crate) p999: Option<f64>,
     pub(crate) largest: f64,
     pub(crate) received: usize,
 }
@@ -52,46 +56,49 @@ pub(crate) fn send(pinging: &Pinging) -> anyhow::Result<()> {
     super::send::end(&socket, pinging.group).context("cannot send the end")
 }
 
-/// Makes each message when it is due, and has it sent.
+/// Makes each message when it is due, and has it sent; the first of them only warm everything up.
 pub(crate) fn each(
     pinging: &Pinging,
     mut send: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut message = [0_u8; MESSAGE_LEN];
     let started = monotonic();
-    for number in 0..pinging.count {
+    for number in 0..WARM_UP + pinging.count {
         let due = started + Duration::from_secs(1) / pinging.rate * number;
         thread::sleep(due.saturating_sub(monotonic()));
         let nanos = u64::try_from(monotonic().as_nanos()).unwrap_or(u64::MAX);
-        if let Some(stamp) = message.first_chunk_mut() {
-            *stamp = nanos.to_be_bytes();
+        // Zero: not to be counted.
+        let stamp = if number < WARM_UP { 0 } else { nanos };
+        if let Some(place) = message.first_chunk_mut() {
+            *place = stamp.to_be_bytes();
         }
         send(&message)?;
     }
     Ok(())
 }
 
-/// Since the message was made, in microseconds.
-pub(crate) fn delay_of(message: &[u8]) -> f64 {
+/// Since the message was made, in microseconds; `None` if it is not to be counted.
+pub(crate) fn delay_of(message: &[u8]) -> Option<f64> {
     let now = monotonic();
-    let sent = message.first_chunk().map(|stamp| u64::from_be_bytes(*stamp));
-    let delay = now.saturating_sub(Duration::from_nanos(sent.unwrap_or_default()));
-    delay.as_secs_f64() * 1e6
+    let sent = u64::from_be_bytes(*message.first_chunk()?);
+    let delay = now.saturating_sub(Duration::from_nanos(sent));
+    (sent > 0).then_some(delay.as_secs_f64() * 1e6)
 }
 
 /// Receives them, and says how long they took.
 pub(crate) fn receive(pinging: &Pinging) -> anyhow::Result<()> {
     let socket = super::receive::socket(pinging.group, pinging.at, BUFFER_LEN)?;
     let socket = UdpSocket::from(socket);
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_nonblocking(pinging.spin)?;
     let mut delays = Vec::with_capacity(1 << 20);
     let mut message = [0; MESSAGE_LEN];
     println!("{JOINED}");
-    while let Some(len) = next(&socket, &mut message)? {
+    while let Some(len) = next(&socket, pinging.spin, &mut message)? {
         if len == END_LEN {
             break;
         }
-        delays.push(delay_of(&message));
+        delays.extend(delay_of(&message));
     }
     println!("{}", serde_json::to_string(&Delays::of(delays))?);
     Ok(())
@@ -105,15 +112,23 @@ impl Delays {
             delays.get(place).copied().unwrap_or_default()
         };
         let (p50, p99, p999, largest) = (at(500), at(990), at(999), at(1_000));
-        Self { p50, p99, p999, largest, received: delays.len() }
+        Self { p50, p99, p999: Some(p999), largest, received: delays.len() }
     }
 }
 
 /// `None` when nothing comes any more.
-fn next(socket: &UdpSocket, message: &mut [u8]) -> io::Result<Option<usize>> {
-    match socket.recv(message) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        received => received.map(Some),
+fn next(socket: &UdpSocket, spin: bool, message: &mut [u8]) -> io::Result<Option<usize>> {
+    let late = monotonic() + PATIENCE;
+    loop {
+        match socket.recv(message) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !spin || monotonic() > late {
+                    return Ok(None);
+                }
+                std::hint::spin_loop();
+            }
+            received => return received.map(Some),
+        }
     }
 }
 
@@ -123,5 +138,12 @@ fn monotonic() -> Duration {
 }
 
 const MESSAGE_LEN: usize = 128;
+
+/// A fifth of a second of them: a sender may wait for its subscribers before its first, memory is
+/// touched for the first time, and programs such as sockperf leave as much out.
+pub(crate) const WARM_UP: u32 = 2_000;
+
+/// A sender starts within seconds, and its end may be lost.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const BUFFER_LEN: usize = 4 << 20;

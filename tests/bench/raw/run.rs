@@ -15,6 +15,8 @@ use crate::stage::Stage;
 pub(crate) struct Raw {
     /// Datagrams in one call; 1: sendto for each.
     pub(crate) segments: usize,
+    /// Bytes of each datagram.
+    pub(crate) len: u64,
     pub(crate) packets: u64,
     /// Datagrams in a second; 0: as fast as it goes.
     pub(crate) rate: f64,
@@ -42,7 +44,7 @@ impl Raw {
         let host = stage.publisher()?;
         let mut command = this_program("raw-send", &group)?;
         command.args(["--from", &host.addr4().to_string()]);
-        command.args(["--len", &LEN.to_string(), "--segments", &self.segments.to_string()]);
+        command.args(["--len", &self.len.to_string(), "--segments", &self.segments.to_string()]);
         command.args(["--packets", &self.packets.to_string()]);
         command.args(["--rate", &self.rate.to_string()]);
         let mut sender = [Program::start(host, command)?];
@@ -77,6 +79,7 @@ impl Raw {
     }
 }
 
+/// This program, in a role that it has on a host.
 pub(crate) fn this_program(role: &str, group: &str) -> anyhow::Result<Command> {
     let file = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(file);
