@@ -2,7 +2,8 @@
 //!
 //! Raw: a blocking sendto and a blocking recv, with the time in the message; beside it the same with a
 //! receiver that looks for the next all the time. onecast sends by the library of `server`, without a
-//! linger, and receives by that of `client`. The first fifth of a second of each is not counted.
+//! linger, and receives by that of `client`: on a thread of its own, or on the one that asks, which
+//! sleeps or spins. The first fifth of a second of each is not counted.
 //! sockperf, Cyclone DDS and Aeron halve a round trip.
 
 use std::time::Duration;
@@ -22,8 +23,17 @@ use crate::stage::Stage;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contestant {
     Raw(Wait),
-    Ours(Wait),
+    Ours(Thread, Wait),
     Peer(Peer),
+}
+
+/// Where onecast's library receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thread {
+    /// On its own (`join`), which wakes the program's.
+    Apart,
+    /// On the program's (`join_direct`).
+    Direct,
 }
 
 /// How a receiver waits.
@@ -44,11 +54,16 @@ struct Series {
 
 /// Everyone once in every round; of several subscribers the worst counts.
 pub(crate) fn measure(wanted: &Wanted, report: &Report) -> anyhow::Result<()> {
-    let own = [Contestant::Raw(Wait::Block), Contestant::Ours(Wait::Block)].into_iter();
-    // Contestant::Ours(Wait::Spin) belongs here once the libraries can spin: see `library/ping.rs`.
-    let own = own.chain([Contestant::Raw(Wait::Spin)]);
+    let own = [
+        Contestant::Raw(Wait::Block),
+        Contestant::Ours(Thread::Apart, Wait::Block),
+        Contestant::Ours(Thread::Direct, Wait::Block),
+        Contestant::Raw(Wait::Spin),
+        Contestant::Ours(Thread::Direct, Wait::Spin),
+    ];
     let peers = Peer::of(Part::Latency, wanted, report).into_iter().map(Contestant::Peer);
     let mut all: Vec<Series> = own
+        .into_iter()
         .chain(peers)
         .flat_map(|contestant| {
             let of = move |subscribers| Series { contestant, subscribers, rounds: Vec::new() };
@@ -83,8 +98,10 @@ impl Contestant {
         match self {
             Self::Raw(Wait::Block) => "raw sendto and recv",
             Self::Raw(Wait::Spin) => "raw sendto and recv, spinning",
-            Self::Ours(Wait::Block) => "onecast, --linger 0",
-            Self::Ours(Wait::Spin) => "onecast, --linger 0 --spin",
+            Self::Ours(Thread::Apart, Wait::Block) => "onecast, linger 0",
+            Self::Ours(Thread::Apart, Wait::Spin) => "onecast, linger 0, spinning",
+            Self::Ours(Thread::Direct, Wait::Block) => "onecast, linger 0, direct",
+            Self::Ours(Thread::Direct, Wait::Spin) => "onecast, linger 0, direct, spinning",
             Self::Peer(peer) => peer.name(),
         }
     }
@@ -92,8 +109,8 @@ impl Contestant {
     /// To how many.
     fn audiences(self) -> &'static [usize] {
         match self {
-            Self::Raw(Wait::Block) | Self::Ours(Wait::Block) => &[1, 4],
-            Self::Raw(Wait::Spin) | Self::Ours(Wait::Spin) => &[1],
+            Self::Raw(Wait::Block) | Self::Ours(_, Wait::Block) => &[1, 4],
+            Self::Raw(Wait::Spin) | Self::Ours(_, Wait::Spin) => &[1],
             Self::Peer(peer) => peer.latency_audiences(),
         }
     }
@@ -101,10 +118,28 @@ impl Contestant {
     fn run(self, stage: &Stage, subscribers: usize) -> anyhow::Result<Delays> {
         let scene = Scene { way: Way::A, subscribers, loss_percent: 0, bytes: 0 };
         match self {
-            Self::Raw(wait) => ping(stage, &scene, ["raw-ping-send", "raw-ping-receive"], wait),
-            Self::Ours(wait) => ping(stage, &scene, ["ping-send", "ping-receive"], wait),
+            Self::Raw(wait) => {
+                let roles = ["raw-ping-send", "raw-ping-receive"];
+                ping(stage, &scene, roles, wait.flag().as_slice())
+            }
+            Self::Ours(thread, wait) => {
+                let flags: Vec<_> = thread.flag().into_iter().chain(wait.flag()).collect();
+                ping(stage, &scene, ["ping-send", "ping-receive"], &flags)
+            }
             Self::Peer(peer) => peer.latency(stage, &scene),
         }
+    }
+}
+
+impl Thread {
+    fn flag(self) -> Option<&'static str> {
+        (self == Self::Direct).then_some("--direct")
+    }
+}
+
+impl Wait {
+    fn flag(self) -> Option<&'static str> {
+        (self == Self::Spin).then_some("--spin")
     }
 }
 
@@ -130,16 +165,13 @@ fn ping(
     stage: &Stage,
     scene: &Scene,
     [send, receive]: [&str; 2],
-    wait: Wait,
+    flags: &[&str],
 ) -> anyhow::Result<Delays> {
     let group = scene.group(if send == "ping-send" { 108 } else { 106 });
     let start = |role: &str, host: &lab::net::Host| {
         let mut command = this_program(role, &group.to_string())?;
         command.args(["--at", &host.addr4().to_string(), "--count", MESSAGES]);
-        command.args(["--subscribers", &scene.subscribers.to_string()]);
-        if wait == Wait::Spin {
-            command.arg("--spin");
-        }
+        command.args(["--subscribers", &scene.subscribers.to_string()]).args(flags);
         Program::start(host, command)
     };
     let mut all = Vec::new();

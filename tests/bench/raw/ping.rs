@@ -33,6 +33,9 @@ pub(crate) struct Pinging {
     /// Looks for the next all the time instead of sleeping until it comes.
     #[arg(long)]
     pub(crate) spin: bool,
+    /// By a library: received on the thread that asks.
+    #[arg(long)]
+    pub(crate) direct: bool,
 }
 
 /// One way, in microseconds.
