@@ -63,7 +63,7 @@ pub(super) fn latency(stage: &Stage, scene: &Scene) -> anyhow::Result<Delays> {
     thread::sleep(SETTLE);
     let mut command =
         client("cping", stage, host, &[("-c", &group(scene, host, "")), ("-C", &back)]);
-    command.args(["-L", "128", "-m", "20000", "-w", "2000"]);
+    command.args(["-L", "128", "-m", "2000", "-w", "200"]);
     let mut publisher = [Program::start(host, command)?];
     wait_for_all(&mut publisher, scene.patience())?;
     end_all(&mut subscribers, Signal::SIGINT)?;
