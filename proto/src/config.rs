@@ -162,6 +162,21 @@ pub struct SenderConfig {
     pub seed: [u8; 32],
 }
 
+/// What of a [`SenderConfig`] may change while it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// `None`: as fast as the slowest kept subscriber takes it.
+    pub rate: Option<Bitrate>,
+    /// A message waits no longer than this for others to share its packet.
+    pub linger: Duration,
+    /// Payload that is kept for repair and late joiners.
+    pub retain: ByteCount,
+    /// Payload older than this is not kept, where given.
+    pub retain_for: Option<Duration>,
+    /// How long End is repeated for those who have not all.
+    pub finish_timeout: Duration,
+}
+
 /// Where a receiver starts in a session that is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {

@@ -59,6 +59,7 @@ pub use row::{MessageTooLong, Row};
 pub use stats::SenderStats;
 pub use transmit::{Destination, Transmit};
 
+use crate::config::Tuning;
 use crate::cookie::CookieJar;
 use crate::grtt::{GroupSize, Grtt};
 use crate::wire::{
@@ -237,6 +238,31 @@ impl Sender {
             stats: SenderStats::default(),
             config,
         })
+    }
+
+    /// Goes on as `tuning` says; the session stays the same, and is announced anew.
+    ///
+    /// # Errors
+    /// [`ConfigError::Rate`] for a rate of nothing; then all stays as it was.
+    pub fn retune(&mut self, tuning: Tuning, now: Timestamp) -> Result<(), ConfigError> {
+        let Tuning { rate, linger, retain, retain_for, finish_timeout } = tuning;
+        if rate.is_some_and(|rate| rate.0 == 0) {
+            return Err(ConfigError::Rate);
+        }
+        let is_new_rate = rate != self.config.rate;
+        self.config = SenderConfig {
+            rate,
+            linger,
+            retain,
+            retain_for,
+            finish_timeout,
+            ..self.config.clone()
+        };
+        if is_new_rate {
+            self.change_rate(now);
+        }
+        self.announce_due = now;
+        Ok(())
     }
 
     /// The session.

@@ -8,6 +8,7 @@
 //! | what repair may take, and few askers | `tests/budget.rs` |
 //! | NAKs and repairs | `tests/repairs.rs` |
 //! | late joiners | `tests/late.rs` |
+//! | another rate while it sends | `tests/retune.rs` |
 //! | messages that share packets | `tests/linger.rs` |
 //! | who holds the others back | `tests/slow.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
@@ -22,6 +23,7 @@ mod live;
 mod members;
 mod phases;
 mod repairs;
+mod retune;
 mod slow;
 mod statements;
 mod strangers;

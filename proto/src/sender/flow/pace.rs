@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Cap;
 use crate::sender::{Sender, UNHEARD_RATE};
 use crate::wire::Losses;
 use crate::{Bitrate, Timestamp};
@@ -16,6 +17,16 @@ impl Sender {
             self.budget.set_rate(self.cap.achieved(), self.full_wire_len());
         }
         self.watch_breaker(now);
+    }
+
+    /// The configured rate is another: what was learnt at the old one is forgotten.
+    pub(in crate::sender) fn change_rate(&mut self, now: Timestamp) {
+        self.cap = Cap::new(now);
+        let rate = self.config.rate.unwrap_or(UNHEARD_RATE);
+        self.budget.set_rate(rate, self.full_wire_len());
+        // What was sent at a low rate is not waited for at a high one.
+        self.pacer.hasten(now);
+        self.pacer.set_rate(self.pace());
     }
 
     /// Sets what bounds the next burst.

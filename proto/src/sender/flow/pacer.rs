@@ -46,6 +46,12 @@ impl Pacer {
         self.rate = rate;
     }
 
+    /// Whatever was sent, the next burst may leave at `now`.
+    pub(in crate::sender) fn hasten(&mut self, now: Timestamp) {
+        self.scheduled = self.scheduled.min(now);
+        self.earliest = self.earliest.min(now);
+    }
+
     pub(in crate::sender) fn is_ready(&self, now: Timestamp) -> bool {
         self.ready_at() <= now
     }
