@@ -102,6 +102,11 @@ impl Blocks {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_start.len()
+    }
+
     /// Whether there is parity of any block.
     pub(super) fn has_parity(&self) -> bool {
         self.parity_count > 0

@@ -42,6 +42,10 @@ impl Receiver {
         if k > MAX_K || lead <= first || first.plus(packets) <= session.window.next() {
             return;
         }
+        // What there is no room for yet is told again when there is.
+        if first.plus(packets) > session.window.limit() {
+            return;
+        }
         let packets = packets.min(lead.since(first));
         for lane in 0..depth.min(packets) {
             // What follows may have begun before the last round of these was full.

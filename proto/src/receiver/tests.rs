@@ -10,12 +10,14 @@
 //! | late joiners, catch-up, the window | `tests/late.rs` |
 //! | being known, reports, counters | `tests/feedback.rs` |
 //! | asking for it by unicast | `tests/knock.rs` |
+//! | how much is kept of a hundred thousand packets that are not wanted | `tests/floods.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
 mod adopt;
 mod ask;
 mod deliver;
 mod feedback;
+mod floods;
 mod hostile;
 mod interleave;
 mod knock;

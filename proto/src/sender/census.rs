@@ -107,7 +107,8 @@ impl Census {
 
     /// Takes what somebody tells who is not known by name; says whether it was asked.
     pub(super) fn on_told(&mut self, report: &Report, from: SocketAddr) -> bool {
-        if !self.poll.samples(report.subscriber) || self.told.len() >= MOST_TOLD {
+        let is_full = self.told.len().max(self.told_by.len()) >= MOST_TOLD;
+        if is_full || !self.poll.samples(report.subscriber) {
             return false;
         }
         // One host cannot tell the tale of many.
@@ -120,6 +121,19 @@ impl Census {
         let seen = report.received as f64 + lost;
         self.told.insert(report.subscriber, if seen > 0.0 { lost / seen } else { 0.0 });
         true
+    }
+
+    /// How many told something, and by how many hosts.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.told.len(), self.told_by.len())
+    }
+
+    /// Asks a half of all to tell, and says whether this one is of it.
+    #[cfg(test)]
+    pub(super) fn sample_half(&mut self, id: SubscriberId) -> bool {
+        self.poll.sample = 1;
+        self.poll.samples(id)
     }
 
     /// Losses that were told in the last round by those who are not known by name.

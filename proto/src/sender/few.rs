@@ -118,6 +118,13 @@ impl Few {
         self.ready.len() as u64
     }
 
+    /// Who asked for what, of all that is kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let asked = self.gathered.values().map(|gathered| gathered.askers.len()).sum::<usize>();
+        asked.max(self.queue.len()).max(self.ready.len()).max(self.held.len())
+    }
+
     pub(super) fn forget_all(&mut self) {
         *self = Self::default();
     }

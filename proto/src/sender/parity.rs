@@ -277,6 +277,12 @@ impl Parity {
         self.ready = ready.into_iter().map(|(_, packet)| packet).collect();
     }
 
+    /// Blocks that anything is kept of, and packets that are ready.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.owed.len().max(self.given.len()).max(self.queue.len()).max(self.ready.len())
+    }
+
     /// Packets that were asked for and not sent yet.
     pub(super) fn pending(&self) -> u64 {
         self.asked + self.owed.values().map(|owed| u64::from(owed.promised())).sum::<u64>()

@@ -11,11 +11,15 @@
 //! | another rate while it sends | `tests/retune.rs` |
 //! | messages that share packets | `tests/linger.rs` |
 //! | who holds the others back | `tests/slow.rs` |
+//! | what a stranger gets for what it sends, in bytes | `tests/amplification.rs` |
+//! | how much is kept of a hundred thousand of them | `tests/floods.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
 //! | who is sent by unicast what goes to the group | `tests/members.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
+mod amplification;
 mod budget;
+mod floods;
 mod hostile;
 mod late;
 mod linger;

@@ -47,6 +47,11 @@ impl Askers {
         floods
     }
 
+    #[cfg(test)]
+    pub(in crate::sender) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// Hosts that asked a moment ago, at least one and at most [`MOST_SHARES`].
     pub(in crate::sender) fn active(&self, now: Timestamp) -> u64 {
         let active = self.hosts.values().filter(|asker| now.since(asker.asked) < ACTIVE);
