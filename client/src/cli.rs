@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use host::logging;
 use host::shutdown::{Shutdown, follow_signals};
+use host::supervisor::Supervisor;
 
 use crate::control::client::ask;
 use crate::control::{Reply, Request};
@@ -102,11 +103,11 @@ fn run(receive: Receive) -> ExitCode {
         }
     };
     let shutdown = Shutdown::new();
-    if let Err(error) = follow_signals(&shutdown) {
+    if let Err(error) = follow_signals(&shutdown, None) {
         complain(&format!("signals cannot be caught: {error}"));
         return ExitCode::from(FAILED);
     }
-    match crate::run(config, shutdown) {
+    match crate::serve(config, shutdown, Supervisor::from_env()) {
         Ok(summary) => {
             if !program.quiet {
                 tell(&summary);

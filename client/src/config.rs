@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
+use host::token::Token;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
 use proto::wire::Name;
@@ -28,6 +29,8 @@ pub struct Config {
     pub spin: bool,
     /// Where metrics are served.
     pub metrics: Option<HttpAddress>,
+    /// What whoever asks for them must show.
+    pub metrics_token: Option<Token>,
     /// Events and the summary go to stdout, a JSON object a line.
     pub json: bool,
     /// A live line is drawn, if there is a terminal.

@@ -9,6 +9,8 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
+use host::secret::SecretError;
+use host::token::Token;
 use proto::config::Start;
 use proto::units::parse_duration;
 use proto::wire::Name;
@@ -149,6 +151,10 @@ pub(crate) struct ProgramFlags {
     #[arg(long, env = "ONECAST_SPIN", value_parser = FalseyValueParser::new())]
     spin: bool,
 
+    /// Answer only those who show the token in this file, which nobody else may read
+    #[arg(long, value_name = "FILE", env = "ONECAST_METRICS_TOKEN_FILE")]
+    metrics_token_file: Option<PathBuf>,
+
     /// Write events and a summary to stdout, one JSON object a line; the log becomes JSON, too
     #[arg(long, env = "ONECAST_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
@@ -198,6 +204,8 @@ pub(crate) enum UsageError {
     MuteAsks(String),
     #[error("two endpoints would write to {0}: give each an -o of its own")]
     SharedOutput(String),
+    #[error("--metrics-token-file: {0}")]
+    Token(#[from] SecretError),
     #[error("{0} is named twice")]
     Twice(String),
     #[error("--json writes events to stdout, so that payload cannot go there: name a file with -o")]
@@ -250,12 +258,14 @@ impl Receive {
             subscriptions.push(subscription);
         }
         let program = self.program;
+        let token = program.metrics_token_file.as_deref();
         let config = Config {
             subscriptions,
             defaults,
             run_for: program.run_for,
             control: Some(program.control.config().unwrap_or(ControlConfig::Process)),
             metrics: program.metrics,
+            metrics_token: token.map(Token::read).transpose()?,
             json: program.json,
             spin: program.spin,
             progress: !program.quiet && !program.json,

@@ -55,6 +55,7 @@ mod tcp;
 
 use host::descriptors;
 use host::shutdown::Shutdown;
+use host::supervisor::Supervisor;
 
 pub use config::Config;
 pub use handle::{Builder, Direct, End, Event, RecvError, Subscriber};
@@ -68,6 +69,19 @@ pub use tally::Missing;
 /// When something cannot be subscribed to, or the system refuses to go on. What was lost, or an
 /// output that failed, is in the summary.
 pub fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
+    serve(config, shutdown, Supervisor::default())
+}
+
+/// Does as [`run`], as a service: `supervisor` is told how it is going.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn serve(
+    config: Config,
+    shutdown: Shutdown,
+    supervisor: Supervisor,
+) -> anyhow::Result<Summary> {
     descriptors::allow_all();
-    run::Run::start(&config, shutdown)?.finish()
+    run::Run::start(&config, shutdown)?.supervised_by(supervisor).finish()
 }

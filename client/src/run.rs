@@ -4,8 +4,9 @@ use std::sync::{Arc, mpsc};
 
 use anyhow::Context;
 use host::clock::Clock;
-use host::poller::{Poller, make_timers_exact};
+use host::poller::{Poller, Waker, make_timers_exact};
 use host::shutdown::Shutdown;
+use host::supervisor::{Supervisor, Vitals};
 use host::workers::Workers;
 
 use crate::config::Config;
@@ -22,6 +23,10 @@ use crate::summary::Summary;
 pub(crate) struct Run {
     receiving: ReceiveThread,
     serving: Running,
+    published: Arc<Published>,
+    waker: Waker,
+    shutdown: Shutdown,
+    supervisor: Supervisor,
 }
 
 impl Run {
@@ -33,6 +38,7 @@ impl Run {
     pub(crate) fn start(config: &Config, shutdown: Shutdown) -> anyhow::Result<Self> {
         let (clock, poller) = (Clock::start(), Poller::new().context("no descriptors are left")?);
         shutdown.wakes(poller.waker());
+        let waker = poller.waker();
         let writers = Workers::new("output").context("no thread for outputs")?;
         let crew = Crew { waker: poller.waker(), writers };
         let prepared = config
@@ -49,10 +55,10 @@ impl Run {
             poller,
             crew,
             commands: taken,
-            shutdown,
+            shutdown: shutdown.clone(),
             records: Records::start(config.json).context("no thread for events")?,
             progress: ProgressLine::start(config.progress),
-            published,
+            published: Arc::clone(&published),
             run_for: config.run_for,
             spins: config.spin,
         };
@@ -60,7 +66,13 @@ impl Run {
         drop(make_timers_exact());
         let receiving = ReceiveThread::new(parts, prepared)?;
         let serving = service.start().context("no thread for control")?;
-        Ok(Self { receiving, serving })
+        let supervisor = Supervisor::default();
+        Ok(Self { receiving, serving, published, waker, shutdown, supervisor })
+    }
+
+    /// Tells `supervisor` how it is going.
+    pub(crate) fn supervised_by(self, supervisor: Supervisor) -> Self {
+        Self { supervisor, ..self }
     }
 
     /// Receives until nothing is left to receive.
@@ -69,6 +81,9 @@ impl Run {
     ///
     /// When the system refuses to go on.
     pub(crate) fn finish(mut self) -> anyhow::Result<Summary> {
+        let vitals = vitals(&self.published, self.waker.clone());
+        let watch = self.supervisor.watch(vitals, &self.shutdown);
+        let _watch = watch.context("no thread to tell the service manager")?;
         while self.step()? {}
         Ok(self.conclude())
     }
@@ -87,6 +102,16 @@ impl Run {
         let summary = self.receiving.finish();
         self.serving.end();
         summary
+    }
+}
+
+/// By what the receive thread is seen to live.
+fn vitals(published: &Arc<Published>, waker: Waker) -> Vitals {
+    let (turns, seen) = (Arc::clone(published), Arc::clone(published));
+    Vitals {
+        turns: Box::new(move || turns.turns()),
+        waker,
+        status: Box::new(move || seen.in_a_line()),
     }
 }
 

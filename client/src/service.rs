@@ -134,14 +134,19 @@ fn open_http(
     published: &Arc<Published>,
 ) -> anyhow::Result<Option<(TcpListener, Answers)>> {
     let Some(address) = config.metrics else { return Ok(None) };
-    if address.is_open() {
-        tracing::warn!(%address, "anyone who reaches this address may read the metrics");
+    if address.is_open() && config.metrics_token.is_none() {
+        tracing::warn!(
+            %address,
+            "anyone who reaches this address may read the metrics: give a --metrics-token-file"
+        );
     }
     let registries = metrics::register(Arc::clone(published)).context("metrics")?;
+    let unauthorized = registries.unauthorized();
     let (ready, seen) = (Arc::clone(published), Arc::clone(published));
     let started_us = Clock::unix_us();
     let status = move || PageStatus::new(&seen, started_us).to_json();
     let answers = Answers::new(move || registries.gather(), move || ready.is_ready(), status);
+    let answers = answers.with_token(config.metrics_token.clone(), unauthorized);
     let listener = http::bind(address)?;
     tracing::info!(address = %listener.local_addr()?, "serving metrics");
     Ok(Some((listener, answers)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
@@ -61,6 +62,8 @@ pub(crate) struct Published {
     joins: AtomicU64,
     leaves: AtomicU64,
     foreign_feedback: AtomicU64,
+    /// Turns of the receive thread: one that makes none is stuck.
+    turns: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -135,6 +138,30 @@ impl Published {
 
     pub(crate) fn on_leave(&self) {
         self.leaves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn on_turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// What all subscriptions do, for those who list services.
+    pub(crate) fn in_a_line(&self) -> String {
+        let streams = self.lock();
+        let count =
+            |wanted: fn(&Snapshot) -> bool| streams.open.iter().filter(|it| wanted(it)).count();
+        let sum = |of: fn(&Snapshot) -> u64| streams.open.iter().map(of).sum::<u64>();
+        format!(
+            "groups {} (joined {}, heard {}), payload out {}, packets lost {}",
+            streams.open.len(),
+            count(|stream| stream.is_joined),
+            count(|stream| stream.session.is_some() && !stream.is_silent),
+            HumanBytes(sum(|stream| stream.tally.bytes_written)),
+            sum(|stream| stream.tally.stats.packets_lost()),
+        )
     }
 
     pub(crate) fn on_foreign_feedback(&self) {

@@ -266,6 +266,7 @@ impl ReceiveThread {
     }
 
     fn publish(&mut self, now: Timestamp) {
+        self.published.on_turn();
         if self.is_news && self.publish_at <= now {
             let open = self.subscriptions.values().chain(self.closing.iter().map(|(it, _)| it));
             self.published.set(open.map(Subscription::snapshot).collect());

@@ -39,6 +39,8 @@ fn config(group: SocketAddrV4, output: &str) -> Config {
         run_for: None,
         control: None,
         metrics: Some(METRICS.parse().unwrap()),
+        metrics_token: None,
+        spin: false,
         json: false,
         progress: false,
     }

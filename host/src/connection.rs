@@ -121,3 +121,55 @@ const ASK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Longer than the usual time between two scrapes.
 const IDLE_FOR: Duration = Duration::from_secs(75);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::http::{Answers, bind, serve};
+
+    /// A server that has nothing to tell.
+    fn start() -> SocketAddr {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = Answers::new(Vec::new, || true, || "{}".to_owned());
+        tokio::spawn(serve(listener, answers, std::future::pending()));
+        address
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_request_that_comes_byte_by_byte_is_cut_off() {
+        let mut stream = TcpStream::connect(start()).await.unwrap();
+        let began = Instant::now();
+        let mut bytes = b"GET / HTTP/1.1\r\n".iter().cycle();
+        let is_over = async |stream: &mut TcpStream| {
+            let mut one = [0];
+            timeout(Duration::from_secs(1), stream.read(&mut one)).await.is_ok()
+        };
+        while !is_over(&mut stream).await {
+            assert!(began.elapsed() < ASK_WITHIN * 2, "it may ask for ever");
+            // One that was cut off in the meantime is noticed by reading.
+            drop(stream.write_all(&[*bytes.next().unwrap()]).await);
+        }
+        assert!(began.elapsed() >= ASK_WITHIN);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn one_more_than_the_most_has_to_wait_for_another_to_go() {
+        let address = start();
+        let mut held = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        let answered = timeout(ASK_WITHIN / 2, late.read_exact(&mut answer)).await;
+        assert!(answered.is_err(), "{answer:?}");
+        held.pop();
+        late.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+}

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::get;
 use prometheus::proto::MetricFamily;
-use prometheus::{TEXT_FORMAT, TextEncoder};
+use prometheus::{IntCounter, TEXT_FORMAT, TextEncoder};
 use tokio::sync::Semaphore;
 
 use crate::connection::Bounded;
 use crate::page;
+use crate::token::Token;
 
 /// Where metrics are served: `127.0.0.1:9464`, `[::1]:9464`, or `:9464` for loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct Answers {
     pub(crate) every: Duration,
     /// Pages that may be open at a time.
     pub(crate) pages: Arc<Semaphore>,
+    token: Option<Token>,
+    unauthorized: Option<IntCounter>,
 }
 
 impl Answers {
@@ -54,7 +58,15 @@ impl Answers {
             status: Arc::new(status),
             every: EVENT_EVERY,
             pages: Arc::new(Semaphore::new(MAX_PAGES)),
+            token: None,
+            unauthorized: None,
         }
+    }
+
+    /// Everything but the probes is for those who show `token`; others are `counted`.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>, counted: IntCounter) -> Self {
+        Self { token, unauthorized: Some(counted), ..self }
     }
 
     /// A page that is open is told anew this often, once a second unless told otherwise.
@@ -98,12 +110,32 @@ pub async fn serve(
 }
 
 fn router(answers: Answers) -> Router {
+    let guard = from_fn_with_state(answers.clone(), guard);
     Router::new()
         .route("/metrics", get(metrics))
+        .merge(page::routes())
+        .route_layer(guard)
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
-        .merge(page::routes())
         .with_state(answers)
+}
+
+/// Lets through who shows the token, if there is one.
+async fn guard(State(answers): State<Answers>, request: Request, next: Next) -> Response {
+    let Some(token) = &answers.token else { return next.run(request).await };
+    let shown = request.headers().get(header::AUTHORIZATION);
+    if shown.is_some_and(|shown| token.admits(shown.as_bytes())) {
+        return next.run(request).await;
+    }
+    if let Some(count) = &answers.unauthorized {
+        count.inc();
+    }
+    let ways = [
+        (header::WWW_AUTHENTICATE, "Bearer realm=\"onecast\""),
+        (header::WWW_AUTHENTICATE, "Basic realm=\"onecast\""),
+    ];
+    let why = "show the token of --metrics-token-file: Authorization: Bearer TOKEN\n";
+    (StatusCode::UNAUTHORIZED, AppendHeaders(ways), why).into_response()
 }
 
 async fn metrics(State(answers): State<Answers>) -> Response {
@@ -169,6 +201,7 @@ const MAX_PAGES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -178,8 +211,13 @@ mod tests {
     use crate::registry::Registries;
 
     async fn ask(address: SocketAddr, path: &str) -> String {
+        ask_with(address, path, "").await
+    }
+
+    async fn ask_with(address: SocketAddr, path: &str, header: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -204,6 +242,40 @@ mod tests {
         is_ready.store(true, Ordering::Relaxed);
         assert!(ask(address, "/-/ready").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/other").await.starts_with("HTTP/1.1 404"));
+        server.abort();
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn strangers_are_told_nothing_and_counted() {
+        let path = std::env::temp_dir().join(format!("token-{}", std::process::id()));
+        std::fs::write(&path, "a-token-of-some-length\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let token = Token::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let registries = Registries::new("publisher").unwrap();
+        let counted = registries.unauthorized();
+        let bearer = format!("Authorization: {}\r\n", token.bearer());
+        let answers = Answers::new(move || registries.gather(), || true, || "{}".to_owned());
+        let answers = answers.with_token(Some(token), counted.clone());
+        let server = tokio::spawn(serve(listener, answers, std::future::pending()));
+        let all = ["/metrics", "/", "/status.json", "/events", "/page.js"];
+        for path in all {
+            let answer = ask(address, path).await;
+            assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
+            assert!(answer.contains("www-authenticate: Bearer realm=\"onecast\"\r\n"), "{answer}");
+            assert!(answer.contains("www-authenticate: Basic realm=\"onecast\"\r\n"), "{answer}");
+        }
+        let wrong = "Authorization: Bearer a-token-of-some-lengti\r\n";
+        assert!(ask_with(address, "/metrics", wrong).await.starts_with("HTTP/1.1 401"));
+        assert_eq!(counted.get(), all.len() as u64 + 1);
+        for path in ["/-/healthy", "/-/ready"] {
+            assert!(ask(address, path).await.starts_with("HTTP/1.1 200"), "{path}");
+        }
+        let metrics = ask_with(address, "/metrics", &bearer).await;
+        assert!(metrics.contains("\nonecast_http_unauthorized_total 6\n"), "{metrics}");
+        assert!(ask_with(address, "/", &bearer).await.starts_with("HTTP/1.1 200"));
         server.abort();
     }
 

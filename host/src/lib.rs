@@ -11,10 +11,12 @@
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
 //! | `/metrics` and the probes | [`http`], bounded by `connection.rs` |
+//! | who may ask | [`token`], from a file that is [`secret`] |
 //! | the status page, its JSON and its events | `page.rs`, `assets/` |
 //! | which metrics there are | [`registry`], [`metrics`] |
 //! | the log on stderr | [`logging`] |
-//! | SIGINT and SIGTERM | [`shutdown`] |
+//! | SIGINT, SIGTERM and SIGHUP | [`shutdown`], [`reload`] |
+//! | systemd, or whoever else watches over a service | [`supervisor`] |
 //! | threads for what may have to wait | [`workers`] |
 //! | the version | [`build_info`] |
 
@@ -31,5 +33,9 @@ pub mod metrics;
 mod page;
 pub mod poller;
 pub mod registry;
+pub mod reload;
+pub mod secret;
 pub mod shutdown;
+pub mod supervisor;
+pub mod token;
 pub mod workers;

@@ -22,6 +22,8 @@ pub fn init(verbosity: i8, json: bool) {
         .with_env_filter(filter(verbosity))
         .with_writer(Stderr)
         .with_target(verbosity > 0)
+        // Where nobody reads stderr any longer there is nobody to tell, and telling would panic.
+        .log_internal_errors(false)
         .with_ansi(colour);
     let started = if json { base.json().flatten_event(true).try_init() } else { base.try_init() };
     // An error says that someone else logs already: the caller of a library, or a test.

@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntGauge, Opts, Registry};
 
 use crate::build_info;
 
@@ -12,6 +12,7 @@ use crate::build_info;
 pub struct Registries {
     ours: Registry,
     process: Registry,
+    unauthorized: IntCounter,
 }
 
 impl Registries {
@@ -32,7 +33,16 @@ impl Registries {
         info.set(1);
         ours.register(Box::new(info))?;
         process.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self { ours, process })
+        let unauthorized =
+            IntCounter::new("http_unauthorized_total", "HTTP requests without the right token.")?;
+        ours.register(Box::new(unauthorized.clone()))?;
+        Ok(Self { ours, process, unauthorized })
+    }
+
+    /// Counts requests over HTTP that did not show the token.
+    #[must_use]
+    pub fn unauthorized(&self) -> IntCounter {
+        self.unauthorized.clone()
     }
 
     /// Adds metrics of ours; the prefix is put before their names.

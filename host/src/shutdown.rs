@@ -1,16 +1,17 @@
 //! Ending: asked for by a signal or by a caller, heard by every thread.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::poller::Waker;
+use crate::reload::Reload;
 
 /// A request to end, shared by all threads of a program. Once made, it stays.
 #[derive(Clone, Default)]
@@ -68,44 +69,84 @@ impl Shutdown {
             notified.await;
         }
     }
+}
 
-    /// Turns the first SIGINT or SIGTERM into a request; the second ends the process at once,
-    /// with exit code 130 or 143. Never returns.
-    ///
-    /// # Errors
-    ///
-    /// When the signals cannot be caught.
-    async fn follow_signals(&self) -> io::Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+/// The signals that a program follows.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    terminals: Terminals,
+}
+
+impl Signals {
+    /// Catches them, within a runtime.
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            terminals: Terminals::look(),
+        })
+    }
+
+    /// Turns the first SIGINT or SIGTERM into a request; the second ends the process at once, with
+    /// exit code 130 or 143. SIGHUP ends it, too, when it says that the terminal is gone, with exit
+    /// code 129; otherwise it asks for a reload. Never returns.
+    async fn follow(mut self, shutdown: &Shutdown, reload: Option<&Reload>) {
         loop {
             let (name, code) = tokio::select! {
-                _ = interrupt.recv() => ("SIGINT", 130),
-                _ = terminate.recv() => ("SIGTERM", 143),
+                _ = self.interrupt.recv() => ("SIGINT", 130),
+                _ = self.terminate.recv() => ("SIGTERM", 143),
+                _ = self.hangup.recv() => {
+                    if self.terminals == Terminals::look() {
+                        on_hangup(reload);
+                        continue;
+                    }
+                    ("SIGHUP", 129)
+                }
             };
-            if self.is_requested() {
+            if shutdown.is_requested() {
                 tracing::warn!(signal = name, "second signal: ending at once");
                 process::exit(code);
             }
             tracing::info!(signal = name, "ending; a second signal ends at once");
-            self.request();
+            shutdown.request();
         }
     }
 }
 
-/// Follows signals on a thread of their own, so that they are heard whatever else is going on.
+/// Which of stdin, stdout and stderr are terminals; one that was hung up is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Terminals([bool; 3]);
+
+impl Terminals {
+    fn look() -> Self {
+        Self([io::stdin().is_terminal(), io::stdout().is_terminal(), io::stderr().is_terminal()])
+    }
+}
+
+fn on_hangup(reload: Option<&Reload>) {
+    match reload {
+        Some(reload) => reload.request(),
+        None => tracing::info!("SIGHUP: there is no config file to read again; going on"),
+    }
+}
+
+/// Follows signals, caught from now on, on a thread of their own, so that they are heard whatever else
+/// is going on. SIGHUP asks for `reload`; without one it is told and ignored.
 ///
 /// # Errors
 ///
-/// When the thread cannot be started.
-pub fn follow_signals(shutdown: &Shutdown) -> io::Result<()> {
+/// When the signals cannot be caught, or the thread cannot be started.
+pub fn follow_signals(shutdown: &Shutdown, reload: Option<Reload>) -> io::Result<()> {
     let shutdown = shutdown.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let follow = move || {
-        if let Err(error) = runtime.block_on(shutdown.follow_signals()) {
-            tracing::warn!(%error, "signals cannot be caught: they end the process at once");
-        }
+    let signals = {
+        let _within = runtime.enter();
+        Signals::catch()?
     };
+    let follow = move || runtime.block_on(signals.follow(&shutdown, reload.as_ref()));
     thread::Builder::new().name("signals".to_owned()).spawn(follow)?;
     Ok(())
 }

@@ -5,10 +5,14 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use host::logging;
+use host::reload::Reload;
 use host::shutdown::{Shutdown, follow_signals};
+use host::supervisor::Supervisor;
+use host::token::Token;
 use proto::wire::Name;
 
 use crate::compare::{self, Compare};
@@ -17,6 +21,7 @@ use crate::config::{Config, ConfigError};
 use crate::flags::input::InputSpec;
 use crate::flags::target::Target;
 use crate::flags::{ProgramFlags, StreamFlags};
+use crate::reload::Reloader;
 use crate::report::Talk;
 use crate::talker::conclude;
 use crate::top::{self, Top};
@@ -98,9 +103,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
+    let (reload, mut reloader) = (Reload::new(), None);
     let configured = match cli.command {
         Command::Send(send) => send.into_config(),
-        Command::Run(run) => run.into_config(),
+        Command::Run(run) => {
+            let configured = run.read();
+            let read = move || run.read().map(|(config, _)| config);
+            reloader = Some(Reloader::new(reload.clone(), read));
+            configured
+        }
         Command::Top(top) => return top::main(&top),
         Command::Compare(compare) => return self::compare(&compare),
     };
@@ -112,7 +123,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     logging::init(program.verbosity(), program.json);
-    match run(config) {
+    match run(config, reloader.map(|reloader| (reload, reloader))) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("publisher: {error:#}");
@@ -124,7 +135,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn compare(compare: &Compare) -> ExitCode {
     logging::init(-1, false);
     let shutdown = Shutdown::new();
-    let compared = follow_signals(&shutdown)
+    let compared = follow_signals(&shutdown, None)
         .map_err(anyhow::Error::from)
         .and_then(|()| compare::main(compare, &shutdown));
     match compared {
@@ -137,11 +148,12 @@ fn compare(compare: &Compare) -> ExitCode {
     }
 }
 
-fn run(config: Config) -> anyhow::Result<ExitCode> {
+fn run(config: Config, reloading: Option<(Reload, Reloader)>) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
-    follow_signals(&shutdown)?;
+    let (reload, reloader) = reloading.unzip();
+    follow_signals(&shutdown, reload).context("signals cannot be caught")?;
     let talk = config.talk;
-    let summary = crate::run(config, shutdown)?;
+    let summary = crate::serve(config, shutdown, reloader, Supervisor::from_env())?;
     conclude(&summary, talk);
     let failures =
         summary.failures().inspect(|(stream, why)| eprintln!("publisher: {stream}: {why}"));
@@ -172,9 +184,9 @@ impl Send {
 }
 
 impl Run {
-    fn into_config(self) -> Result<(Config, ProgramFlags), ConfigError> {
+    fn read(&self) -> Result<(Config, ProgramFlags), ConfigError> {
         let file = ConfigFile::read(&self.config)?;
-        let program = self.program.or(&file.program());
+        let program = self.program.clone().or(&file.program());
         configure(file.streams(&self.flags), program)
     }
 }
@@ -183,9 +195,10 @@ fn configure(
     streams: Vec<StreamFlags>,
     program: ProgramFlags,
 ) -> Result<(Config, ProgramFlags), ConfigError> {
+    let token = program.metrics_token_file.as_deref().map(Token::read).transpose()?;
     let mut config = Config::new(streams, program.metrics, talk(&program))?;
     config.spin = program.spin;
-    Ok((config, program))
+    Ok((config.with_token(token), program))
 }
 
 fn talk(program: &ProgramFlags) -> Talk {

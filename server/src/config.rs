@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::http::HttpAddress;
-use proto::config::{Ahead, Flow, Interleave};
+use host::token::Token;
+use proto::config::{Ahead, Flow, Interleave, Tuning};
 use proto::endpoint::{Endpoint, same_ethernet_mac};
 use proto::units::SizeOrDuration;
 use proto::wire::{CODED_HEADER_LEN, CODED_PREFIX_LEN, Name, StreamMode};
@@ -34,6 +35,8 @@ pub struct Config {
     pub metrics: Option<HttpAddress>,
     /// The data thread never sleeps.
     pub spin: bool,
+    /// What whoever asks for them must show.
+    pub metrics_token: Option<Token>,
     /// How progress is told.
     pub talk: Talk,
     /// What works but is unwise, a sentence each.
@@ -114,11 +117,24 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         refuse_same_names(&streams)?;
         refuse_meetings(&streams)?;
-        let mut warnings = warnings(&streams);
-        if let Some(address) = metrics.filter(HttpAddress::is_open) {
-            warnings.push(format!("metrics at {address} can be read by others than this machine"));
+        let warnings = warnings(&streams);
+        let config = Self { streams, metrics, metrics_token: None, spin: false, talk, warnings };
+        Ok(config.with_token(None))
+    }
+
+    /// Metrics are for those who show `token`.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Token>) -> Self {
+        self.metrics_token = token;
+        let open = self.metrics.filter(HttpAddress::is_open);
+        self.warnings.retain(|warning| !warning.starts_with(OPEN_METRICS));
+        if let (Some(address), None) = (open, &self.metrics_token) {
+            self.warnings.push(format!(
+                "{OPEN_METRICS} {address} can be read by others than this machine: give a \
+                 --metrics-token-file"
+            ));
         }
-        Ok(Self { streams, metrics, spin: false, talk, warnings })
+        self
     }
 }
 
@@ -126,9 +142,8 @@ impl Config {
     /// Where subscribers connect, each address once.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
-        let routes = self.streams.iter().flat_map(|stream| &stream.routes);
-        let tcp = routes.filter(|route| matches!(route.endpoint, Endpoint::Tcp { .. }));
-        let mut addresses: Vec<SocketAddr> = tcp.map(|route| route.destination).collect();
+        let mut addresses: Vec<SocketAddr> =
+            self.streams.iter().flat_map(StreamConfig::tcp_addresses).collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses
@@ -204,6 +219,29 @@ impl StreamConfig {
     pub fn interfaces(&self) -> Vec<String> {
         let names = self.routes.iter().map(|route| route.outlet.interface.clone());
         names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Where its subscribers connect.
+    pub(crate) fn tcp_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let tcp = |route: &&Route| matches!(route.endpoint, Endpoint::Tcp { .. });
+        self.routes.iter().filter(tcp).map(|route| route.destination)
+    }
+
+    /// What of it may change while it runs.
+    pub(crate) fn tuning(&self) -> Tuning {
+        Tuning {
+            rate: self.rate,
+            linger: self.linger,
+            retain: self.retain,
+            retain_for: self.retain_for,
+            finish_timeout: self.finish_timeout,
+        }
+    }
+
+    /// This, with what may change while it runs as `other` has it.
+    pub(crate) fn tuned(self, other: &Self) -> Self {
+        let Tuning { rate, linger, retain, retain_for, finish_timeout } = other.tuning();
+        Self { rate, linger, retain, retain_for, finish_timeout, ..self }
     }
 
     /// Its id on the wire.
@@ -336,6 +374,9 @@ fn warnings(streams: &[StreamConfig]) -> Vec<String> {
     warnings.retain(|warning| told.insert(warning.clone()));
     warnings
 }
+
+/// How a warning begins.
+const OPEN_METRICS: &str = "metrics at";
 
 /// What Ethernet carries: longer datagrams get lost on the way unless someone said they do not.
 const ETHERNET_MTU: u16 = 1_500;

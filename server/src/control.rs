@@ -7,17 +7,19 @@ use std::time::Duration;
 use host::clock::Clock;
 use host::http::{self, Answers};
 use host::poller::Waker;
+use host::supervisor::{Supervisor, Vitals};
+use host::token::Token;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval_at};
 
-use crate::config::Config;
 use crate::metrics;
 use crate::publisher::StreamEnd;
+use crate::reload::{Follower, Reloader};
 use crate::report::News;
 use crate::snapshot::Shared;
 use crate::status::Status;
-use crate::talker::Talker;
+use crate::talker::{Talker, in_a_line};
 use crate::tcp::Listeners;
 
 /// What the data thread gives back.
@@ -30,6 +32,7 @@ pub(crate) struct Control {
     talker: Talker,
     serving: Option<(TcpListener, Answers)>,
     doors: Doors,
+    follower: Follower,
 }
 
 /// Where subscribers connect, and who is told of them.
@@ -38,25 +41,46 @@ pub(crate) struct Doors {
     pub(crate) waker: Waker,
 }
 
+/// What the data thread does, as it tells it.
+pub(crate) struct Told {
+    pub(crate) shared: Shared,
+    pub(crate) news: mpsc::Receiver<News>,
+}
+
 impl Control {
     pub(crate) fn new(
-        config: &Config,
-        shared: Shared,
-        news: mpsc::Receiver<News>,
+        Told { shared, news }: Told,
         listener: Option<TcpListener>,
         doors: Doors,
+        follower: Follower,
     ) -> anyhow::Result<Self> {
-        let mut talker = Talker::new(config.talk);
+        let mut talker = Talker::new(follower.current.talk);
         let serving = match listener {
             Some(listener) => {
                 let address = listener.local_addr()?;
                 tracing::info!(%address, "serving metrics");
                 talker.news(&News::Serving { metrics: address.to_string() });
-                Some((listener, answers(&shared)?))
+                Some((listener, answers(&shared, follower.current.metrics_token.clone())?))
             }
             None => None,
         };
-        Ok(Self { shared, news, talker, serving, doors })
+        Ok(Self { shared, news, talker, serving, doors, follower })
+    }
+
+    /// By what the data thread is seen to live.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let (copies, seen) = (self.shared.clone(), self.shared.clone());
+        Vitals {
+            turns: Box::new(move || copies.copies()),
+            waker: self.doors.waker.clone(),
+            status: Box::new(move || in_a_line(&seen.streams())),
+        }
+    }
+
+    /// Has the config read again whenever `reloader` says, and `supervisor` told.
+    pub(crate) fn follow(&mut self, reloader: Option<Reloader>, supervisor: Supervisor) {
+        self.follower.reloader = reloader;
+        self.follower.supervisor = supervisor;
     }
 
     /// Talks until the data thread ends.
@@ -80,6 +104,11 @@ impl Control {
                 biased;
                 ends = &mut end => break ends?,
                 Some(news) = self.news.recv() => self.talker.news(&news),
+                () = self.follower.requested() => {
+                    if let Some(news) = self.follower.reload().await {
+                        self.talker.news(&news);
+                    }
+                }
                 _ = every.tick() => self.talker.progress(&self.shared.streams()),
             }
         };
@@ -93,12 +122,14 @@ impl Control {
     }
 }
 
-fn answers(shared: &Shared) -> anyhow::Result<Answers> {
+fn answers(shared: &Shared, token: Option<Token>) -> anyhow::Result<Answers> {
     let registries = metrics::registries(shared.clone())?;
+    let unauthorized = registries.unauthorized();
     let (is_ready, seen) = (shared.clone(), shared.clone());
     let started_us = Clock::unix_us();
     let status = move || Status::new(&seen.streams(), started_us).to_json();
-    Ok(Answers::new(move || registries.gather(), move || is_ready.is_ready(), status))
+    let answers = Answers::new(move || registries.gather(), move || is_ready.is_ready(), status);
+    Ok(answers.with_token(token, unauthorized))
 }
 
 async fn serve(listener: TcpListener, answers: Answers) {

@@ -8,6 +8,7 @@ pub mod target;
 pub mod text;
 pub mod value;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -207,6 +208,10 @@ pub struct ProgramFlags {
     #[arg(long, env = "ONECAST_SPIN", value_parser = FalseyValueParser::new())]
     pub spin: bool,
 
+    /// Answer only those who show the token in this file, which nobody else may read
+    #[arg(long, value_name = "FILE", env = "ONECAST_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
+
     /// Write events and a summary to stdout, one JSON object a line; the log becomes JSON, too
     #[arg(long, env = "ONECAST_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
@@ -267,6 +272,7 @@ impl ProgramFlags {
         Self {
             metrics: self.metrics.or(below.metrics),
             spin: self.spin || below.spin,
+            metrics_token_file: self.metrics_token_file.or(below.metrics_token_file.clone()),
             json: self.json || below.json,
             verbose: if is_loudness_given { self.verbose } else { below.verbose },
             quiet: if is_loudness_given { self.quiet } else { below.quiet },

@@ -21,6 +21,7 @@ use std::thread;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use host::poller::Waker;
+use host::shutdown::Shutdown;
 use proto::sender::Row;
 
 pub use self::live::Live;
@@ -99,6 +100,17 @@ pub enum Items {
     Queue(Arc<Queue>),
 }
 
+/// What an input and whoever takes from it say to each other beside what is handed over.
+#[derive(Debug)]
+pub struct Line {
+    /// Rung when something was handed over.
+    pub wake: Waker,
+    /// What is counted.
+    pub counters: Arc<InputCounters>,
+    /// Asks the input to end.
+    pub stop: Shutdown,
+}
+
 /// What an input counts; only ever rising.
 #[derive(Debug, Default)]
 pub struct InputCounters {
@@ -140,6 +152,17 @@ impl InputConfig {
         }
     }
 
+    /// Whether it is the same place to read from.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(two)) => one == two,
+            (Self::Stdin, Self::Stdin) => true,
+            (Self::Udp(one), Self::Udp(two)) => one.is_same(two),
+            (Self::Queue(one), Self::Queue(two)) => Arc::ptr_eq(one, two),
+            (Self::File(_) | Self::Stdin | Self::Udp(_) | Self::Queue(_), _) => false,
+        }
+    }
+
     /// Opens it, one of so many `inputs`: what cannot be read is found before anything is sent.
     ///
     /// # Errors
@@ -175,12 +198,12 @@ impl InputConfig {
 }
 
 impl Input {
-    /// Starts reading; `wake` is rung when something was handed over. A file or stdin is read
+    /// Starts reading; the line's `wake` is rung when something was handed over. A file or stdin is read
     /// only as fast as it is taken, in pieces that fill packets; what an
     /// encoder sends too fast is dropped and counted. One that is live is added to `live`, which is
     /// still to be started.
     ///
-    /// The request to stop of `live` ends it: the thread hands over its end and returns.
+    /// The request to `stop` ends it: the thread hands over its end and returns.
     ///
     /// # Errors
     ///
@@ -189,8 +212,7 @@ impl Input {
         self,
         live: &mut Live,
         handling: Handling,
-        wake: Waker,
-        counters: Arc<InputCounters>,
+        Line { wake, counters, stop }: Line,
     ) -> io::Result<Items> {
         let queue_len = if self.is_live { LIVE_QUEUE_LEN } else { QUEUE_LEN };
         let (sender, receiver) = sync_channel(queue_len);
@@ -201,12 +223,12 @@ impl Input {
                 return Ok(Items::Queue(queue));
             }
             Source::Udp(listener) => {
-                live.add(listener, Outbox::new(sender, wake, counters, digest));
+                live.add(listener, Outbox::new(sender, wake, counters, digest), stop);
             }
             Source::Reader(reader) => {
                 let outbox = Outbox::new(sender, wake, counters, digest);
                 let stopped = Waker::new()?;
-                live.stop.wakes(stopped.clone());
+                stop.wakes(stopped.clone());
                 let read =
                     move || outbox.finish(|outbox| reader.run(outbox, payload_len, &stopped));
                 thread::Builder::new().name("input".to_owned()).spawn(read)?;

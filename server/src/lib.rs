@@ -17,6 +17,7 @@
 //! | TCP: accepting, reading, writing, queues | `tcp.rs`, `tcp/` |
 //! | from the first socket to the summary | `run.rs` |
 //! | the data thread | `publisher.rs`, `publisher/` |
+//! | the config file read again while streams run | `reload.rs`, `reload/` |
 //! | what others may see of it | [`snapshot`] |
 //! | Prometheus | [`metrics`] |
 //! | the status page, `publisher top` | [`status`], [`top`] |
@@ -31,6 +32,7 @@ mod handle;
 pub mod input;
 pub mod metrics;
 mod publisher;
+mod reload;
 pub mod report;
 mod run;
 pub mod snapshot;
@@ -41,10 +43,12 @@ mod tcp;
 pub mod top;
 
 use host::shutdown::Shutdown;
+use host::supervisor::Supervisor;
 
 pub use crate::config::Config;
 pub use crate::handle::{Builder, Publisher};
 pub use crate::input::SendError;
+pub use crate::reload::Reloader;
 pub use crate::report::Summary;
 
 /// Sends what `config` says, until everything was sent or `shutdown` is requested.
@@ -56,4 +60,20 @@ pub use crate::report::Summary;
 pub fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
     host::descriptors::allow_all();
     run::Run::start(&config, shutdown)?.finish()
+}
+
+/// Does as [`run`], as a service: the config is read again whenever `reloader` says, and `supervisor`
+/// is told how it is going.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn serve(
+    config: Config,
+    shutdown: Shutdown,
+    reloader: Option<Reloader>,
+    supervisor: Supervisor,
+) -> anyhow::Result<Summary> {
+    host::descriptors::allow_all();
+    run::Run::start(&config, shutdown)?.in_service(reloader, supervisor).finish()
 }

@@ -4,29 +4,33 @@
 //! room, does what is due, and sends a few bursts. Turns follow each other while there is
 //! something to do; then the thread waits for a socket, an input or the next deadline.
 
+mod commands;
 mod feedback;
 mod links;
 mod stream;
 mod turns;
 
-use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use anyhow::Context;
 use host::clock::Clock;
 use host::poller::{Events, Interest, Poller, Token};
 use host::shutdown::Shutdown;
 use proto::Timestamp;
 use tokio::sync::mpsc;
 
+pub(crate) use self::commands::{Addition, Command};
 use self::feedback::Feedback;
 use self::links::Links;
 use self::stream::{Feed, Way};
 pub(crate) use self::stream::{Stream, StreamEnd};
 pub(crate) use self::turns::Turns;
-use crate::config::Config;
-use crate::config::route::Outlet;
-use crate::input::{Handling, Input, InputCounters, Live};
+use crate::config::route::{Outlet, Route};
+use crate::config::{Config, StreamConfig};
+use crate::input::{Handling, Input, InputCounters, Line, Live};
 use crate::report::News;
 use crate::snapshot::{Mode, Shared};
 use crate::socket::Socket;
@@ -38,21 +42,25 @@ pub(crate) struct DataThread {
     poller: Arc<Poller>,
     sockets: Vec<Socket>,
     streams: Vec<Stream>,
+    /// Streams that were removed, and have ended.
+    ended: Vec<StreamEnd>,
     feedback: Feedback,
     links: Links,
+    /// Where subscribers connect, in the order of the listeners.
+    listened: Vec<SocketAddr>,
+    commands: Receiver<Command>,
     shared: Shared,
     publish_at: Timestamp,
     news: mpsc::Sender<News>,
     /// Asked for by the user.
     shutdown: Shutdown,
     is_ending: bool,
-    /// Ends the input threads.
-    stop_inputs: Shutdown,
 }
 
-/// Where the data thread hears of connections, and tells what it does.
+/// Where the data thread hears of connections and commands, and tells what it does.
 pub(crate) struct Lines {
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    pub(crate) commands: Receiver<Command>,
     pub(crate) shared: Shared,
     pub(crate) news: mpsc::Sender<News>,
 }
@@ -69,55 +77,73 @@ impl DataThread {
         lines: Lines,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        let Lines { arrivals, shared, news } = lines;
-        let (clock, poller) = (Clock::start(), Arc::new(Poller::new()?));
+        let Lines { arrivals, commands, shared, news } = lines;
+        let poller = Arc::new(Poller::new()?);
         shutdown.wakes(poller.waker());
-        let stop_inputs = Shutdown::new();
-        let mut live = Live::new(&stop_inputs);
-        let mut sockets = Sockets::default();
-        let listened = config.tcp_addresses();
-        let mut streams = Vec::with_capacity(config.streams.len());
-        for (config, input) in config.streams.iter().zip(inputs) {
-            let mut ways = Vec::with_capacity(config.routes.len());
-            for route in &config.routes {
-                let mode = Mode::of(&route.endpoint);
-                let socket = match mode {
-                    Mode::Tcp => listened.iter().position(|at| *at == route.destination),
-                    Mode::Multicast | Mode::Broadcast | Mode::Unicast => {
-                        Some(sockets.place(&route.outlet, &poller)?)
-                    }
-                };
-                let socket = socket.unwrap_or_default();
-                ways.push(Way { socket, destination: route.destination, mode });
-            }
-            let counters = Arc::new(InputCounters::default());
-            let (len, is_live) = (input.len, input.is_live);
-            let handling = Handling { payload_len: config.payload_len(), digest: config.digest };
-            let (waker, shared) = (poller.waker(), Arc::clone(&counters));
-            let items = input.start(&mut live, handling, waker, shared)?;
-            let feed = Feed::new(items, counters, len, is_live);
-            streams.push(Stream::new(config, feed, ways, clock.now())?);
-        }
-        live.start()?;
-        let feedback = Feedback::new(&streams);
-        let links = Links::new(arrivals, streams.len());
-        let sockets = sockets.open;
-        let publish_at = Timestamp::ZERO;
-        let is_ending = false;
-        Ok(Self {
-            clock,
+        let mut data = Self {
+            clock: Clock::start(),
             poller,
-            sockets,
-            streams,
-            feedback,
-            links,
+            sockets: Vec::new(),
+            streams: Vec::with_capacity(config.streams.len()),
+            ended: Vec::new(),
+            feedback: Feedback::new(),
+            links: Links::new(arrivals),
+            listened: config.tcp_addresses(),
+            commands,
             shared,
-            publish_at,
+            publish_at: Timestamp::ZERO,
             news,
             shutdown,
-            is_ending,
-            stop_inputs,
-        })
+            is_ending: false,
+        };
+        let mut live = Live::default();
+        for (config, input) in config.streams.iter().zip(inputs) {
+            data.open(config, input, &mut live)?;
+        }
+        live.start()?;
+        data.feedback.know(&data.streams);
+        Ok(data)
+    }
+
+    /// One more stream; its input is heard once `live` is started.
+    fn open(&mut self, config: &StreamConfig, input: Input, live: &mut Live) -> anyhow::Result<()> {
+        let ways = config.routes.iter().map(|route| self.way(route));
+        let ways = ways.collect::<anyhow::Result<Vec<_>>>()?;
+        let (len, is_live) = (input.len, input.is_live);
+        let (counters, stop) = (Arc::new(InputCounters::default()), Shutdown::new());
+        let line =
+            Line { wake: self.poller.waker(), counters: Arc::clone(&counters), stop: stop.clone() };
+        let handling = Handling { payload_len: config.payload_len(), digest: config.digest };
+        let items = input.start(live, handling, line)?;
+        let feed = Feed::new(items, counters, (len, is_live), stop);
+        self.streams.push(Stream::new(config, feed, ways, self.clock.now())?);
+        self.links.add_stream();
+        Ok(())
+    }
+
+    fn way(&mut self, route: &Route) -> anyhow::Result<Way> {
+        let mode = Mode::of(&route.endpoint);
+        let socket = match mode {
+            Mode::Tcp => self.listened.iter().position(|at| *at == route.destination),
+            Mode::Multicast | Mode::Broadcast | Mode::Unicast => Some(self.socket(&route.outlet)?),
+        };
+        let socket = socket.with_context(|| {
+            format!("nothing listens at {} yet: restart the publisher", route.endpoint)
+        })?;
+        Ok(Way { socket, destination: route.destination, mode })
+    }
+
+    /// The place of the socket for `outlet`, opened if it is not yet.
+    fn socket(&mut self, outlet: &Outlet) -> anyhow::Result<usize> {
+        if let Some(place) = self.sockets.iter().position(|socket| socket.outlet() == outlet) {
+            return Ok(place);
+        }
+        let place = self.sockets.len();
+        let socket = Socket::open(outlet)?;
+        tracing::debug!(interface = outlet.interface, from = ?socket.local_address(), "socket open");
+        self.poller.add(&socket, Token(u32::try_from(place)?), Interest::Read)?;
+        self.sockets.push(socket);
+        Ok(place)
     }
 
     /// Whether every stream has sent everything.
@@ -127,17 +153,18 @@ impl DataThread {
 
     /// How each stream ended.
     fn into_ends(mut self) -> Vec<StreamEnd> {
-        self.stop_inputs.request();
         self.publish();
-        let links = self.links;
+        let (links, mut ended) = (self.links, self.ended);
         let ends = self.streams.into_iter().enumerate();
-        ends.map(|(place, stream)| stream.into_end(links.wire(place))).collect()
+        ended.extend(ends.map(|(place, stream)| stream.into_end(links.wire(place))));
+        ended
     }
 
     /// One turn; gives back when the next is due.
     fn turn(&mut self) -> Timestamp {
         let now = self.clock.now();
         self.end_if_asked(now);
+        self.obey(now);
         self.feedback.drain(&mut self.sockets, &mut self.streams, now);
         let mut is_busy = self.links.drain(&self.feedback, &mut self.streams, now);
         let mut next = self.publish_at;
@@ -148,6 +175,7 @@ impl DataThread {
             }
             next = next.min(stream.deadline());
         }
+        self.retire();
         self.watch_blocked();
         if now >= self.publish_at {
             self.publish();
@@ -161,7 +189,6 @@ impl DataThread {
             return;
         }
         self.is_ending = true;
-        self.stop_inputs.request();
         self.streams.iter_mut().for_each(|stream| stream.end(now));
     }
 
@@ -203,29 +230,6 @@ impl DataThread {
 fn tell(to: &mpsc::Sender<News>, news: News) {
     if to.try_send(news).is_err() {
         tracing::debug!("too much happens at once: an event was left out");
-    }
-}
-
-/// Sockets by what makes them.
-#[derive(Default)]
-struct Sockets {
-    open: Vec<Socket>,
-    places: HashMap<Outlet, usize>,
-}
-
-impl Sockets {
-    /// The place of the socket for `outlet`, opened if it is not yet.
-    fn place(&mut self, outlet: &Outlet, poller: &Poller) -> anyhow::Result<usize> {
-        if let Some(place) = self.places.get(outlet) {
-            return Ok(*place);
-        }
-        let place = self.open.len();
-        let socket = Socket::open(outlet)?;
-        tracing::debug!(interface = outlet.interface, from = ?socket.local_address(), "socket open");
-        poller.add(&socket, Token(u32::try_from(place)?), Interest::Read)?;
-        self.places.insert(outlet.clone(), place);
-        self.open.push(socket);
-        Ok(place)
     }
 }
 

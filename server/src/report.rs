@@ -31,6 +31,17 @@ pub enum News {
         /// The address.
         metrics: String,
     },
+    /// The config file was read again, and is followed.
+    Reloaded {
+        /// Streams that were started.
+        added: Vec<String>,
+        /// Streams that are ending.
+        removed: Vec<String>,
+        /// Streams that go on in another way.
+        changed: Vec<String>,
+        /// What stays as it was, a sentence each.
+        refused: Vec<String>,
+    },
     /// The wait for subscribers is over: data flows.
     Started {
         /// The stream.

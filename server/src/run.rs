@@ -6,11 +6,13 @@ use std::thread;
 use anyhow::Context;
 use host::http;
 use host::shutdown::Shutdown;
+use host::supervisor::Supervisor;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
-use crate::control::{Control, Doors};
+use crate::control::{Control, Doors, Told};
 use crate::publisher::{DataThread, Lines, Turns};
+use crate::reload::{Commands, Follower, Reloader};
 use crate::report::Summary;
 use crate::snapshot::Shared;
 use crate::tcp::Listeners;
@@ -19,6 +21,8 @@ use crate::tcp::Listeners;
 pub(crate) struct Run {
     turns: Arc<Turns>,
     control: Control,
+    shutdown: Shutdown,
+    supervisor: Supervisor,
 }
 
 impl Run {
@@ -37,17 +41,30 @@ impl Run {
         let shared = Shared::default();
         let (tell, news) = mpsc::channel(NEWS_KEPT);
         let (listeners, arrivals) = Listeners::bind(&config.tcp_addresses())?;
-        let lines = Lines { arrivals, shared: shared.clone(), news: tell };
-        let data = DataThread::new(config, inputs, lines, shutdown)?;
+        let (command, commands) = std::sync::mpsc::channel();
+        let lines = Lines { arrivals, commands, shared: shared.clone(), news: tell };
+        let data = DataThread::new(config, inputs, lines, shutdown.clone())?;
         let turns = Arc::new(Turns::new(data, config.spin));
         let doors = Doors { listeners, waker: turns.waker() };
-        let control = Control::new(config, shared, news, listener, doors)?;
-        Ok(Self { turns, control })
+        let follower = Follower {
+            current: config.clone(),
+            commands: Commands { sender: command, waker: turns.waker() },
+            supervisor: Supervisor::default(),
+            reloader: None,
+        };
+        let control = Control::new(Told { shared, news }, listener, doors, follower)?;
+        Ok(Self { turns, control, shutdown, supervisor: Supervisor::default() })
     }
 
     /// What the data thread works on.
     pub(crate) fn turns(&self) -> Arc<Turns> {
         Arc::clone(&self.turns)
+    }
+
+    /// Has the config read again whenever `reloader` says, and `supervisor` told how it is going.
+    pub(crate) fn in_service(mut self, reloader: Option<Reloader>, supervisor: Supervisor) -> Self {
+        self.control.follow(reloader, supervisor.clone());
+        Self { supervisor, ..self }
     }
 
     /// Sends until all streams have ended.
@@ -56,10 +73,11 @@ impl Run {
     ///
     /// When the system does not let it go on.
     pub(crate) fn finish(self) -> anyhow::Result<Summary> {
-        let Self { turns, control } = self;
+        let Self { turns, control, shutdown, supervisor } = self;
         let (ended, end) = oneshot::channel();
         let send = move || drop(ended.send(turns.run()));
         thread::Builder::new().name("data".to_owned()).spawn(send)?;
+        let _watch = supervisor.watch(control.vitals(), &shutdown)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let ends = runtime.block_on(control.run(end)).context("the data thread failed")??;
         Ok(Summary::new(ends))

@@ -1,5 +1,6 @@
 //! What the data thread lets others see: copies, made ten times a second.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::socket::Failure;
 #[derive(Clone, Debug, Default)]
 pub struct Shared {
     streams: Arc<Mutex<Vec<StreamSnapshot>>>,
+    /// How often they were copied: a data thread that does not is stuck.
+    copies: Arc<AtomicU64>,
 }
 
 /// What one stream does at a moment.
@@ -173,7 +176,12 @@ impl Shared {
         !streams.is_empty() && streams.iter().all(|stream| stream.is_started)
     }
 
+    pub(crate) fn copies(&self) -> u64 {
+        self.copies.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn publish(&self, streams: Vec<StreamSnapshot>) {
+        self.copies.fetch_add(1, Ordering::Relaxed);
         *self.streams.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 }

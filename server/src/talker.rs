@@ -83,6 +83,13 @@ pub(crate) fn conclude(summary: &Summary, talk: Talk) {
 
 fn log(news: &News) {
     match news {
+        News::Reloaded { added, removed, changed, refused } => tracing::info!(
+            added = added.join(", "),
+            removed = removed.join(", "),
+            changed = changed.join(", "),
+            refused = refused.len(),
+            "config reloaded"
+        ),
         News::Started { stream, audience } => tracing::info!(stream, audience, "data flows"),
         News::SubscriberJoined(Who { stream, subscriber, .. }) => {
             tracing::info!(stream, subscriber, "subscriber joined");
@@ -168,6 +175,22 @@ fn live(streams: &[StreamSnapshot], payload_bytes: u64, per_second: u64) -> Stri
         sum(|stream| stream.fare.mended),
         saved(sent, unicast),
         HumanBytes(unicast),
+    )
+}
+
+/// What all streams do, for those who list services.
+pub(crate) fn in_a_line(streams: &[StreamSnapshot]) -> String {
+    let count =
+        |wanted: fn(&StreamSnapshot) -> bool| streams.iter().filter(|it| wanted(it)).count();
+    let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum::<u64>();
+    format!(
+        "streams {} (waiting {}, ended {}), subscribers {}, payload {}, on the wire {}",
+        streams.len(),
+        count(|stream| !stream.is_started),
+        count(|stream| stream.is_finished),
+        sum(|stream| stream.audience),
+        HumanBytes(sum(|stream| stream.stats.payload_bytes)),
+        HumanBytes(sum(|stream| stream.on_wire().bytes)),
     )
 }
 

@@ -4,6 +4,7 @@ mod request;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use host::http::HttpAddress;
+use host::token::Token;
 
 pub(crate) use self::table::saved;
 use self::table::{Seen, table};
@@ -21,6 +23,10 @@ pub struct Top {
     /// Where it serves its metrics: the address that its --metrics was given
     #[arg(value_name = "ADDRESS", env = "ONECAST_METRICS")]
     pub address: HttpAddress,
+
+    /// The file with the token that it was given, if it was
+    #[arg(long, value_name = "FILE", env = "ONECAST_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
 
     /// Show it once, and end
     #[arg(long, env = "ONECAST_ONCE", value_parser = FalseyValueParser::new())]
@@ -45,9 +51,10 @@ pub(crate) fn main(top: &Top) -> ExitCode {
 
 fn show(top: &Top) -> anyhow::Result<()> {
     let is_screen = !top.once && !top.json && io::stdout().is_terminal();
+    let token = top.metrics_token_file.as_deref().map(Token::read).transpose()?;
     let mut before: Option<Seen> = None;
     loop {
-        let text = match status(top, before.as_ref()) {
+        let text = match status(top, token.as_ref(), before.as_ref()) {
             Ok((text, seen)) => {
                 before = Some(seen);
                 text
@@ -65,8 +72,12 @@ fn show(top: &Top) -> anyhow::Result<()> {
     }
 }
 
-fn status(top: &Top, before: Option<&Seen>) -> anyhow::Result<(String, Seen)> {
-    let json = request::get(top.address, "/status.json")?;
+fn status(
+    top: &Top,
+    token: Option<&Token>,
+    before: Option<&Seen>,
+) -> anyhow::Result<(String, Seen)> {
+    let json = request::get(top.address, "/status.json", token)?;
     let seen = Seen::read(&json, top.address)?;
     let text = if top.json { json } else { table(&seen, before) };
     Ok((text, seen))

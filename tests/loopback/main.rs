@@ -1,9 +1,16 @@
 //! The publisher and the subscriber as libraries, in one process, over real sockets on loopback.
 //!
 //! IPv4 only: the loopback interface of Linux takes no IPv6 multicast. The lab tests have both.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod messages;
+mod reload;
 mod ways;
 
 use std::net::UdpSocket;
@@ -83,6 +90,7 @@ fn subscribe(
         control: None,
         metrics: None,
         spin: false,
+        metrics_token: None,
         json: false,
         progress: false,
     };

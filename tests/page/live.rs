@@ -222,6 +222,8 @@ impl Broadcast {
             run_for: None,
             control: None,
             metrics: (number == 0).then_some(serves),
+            metrics_token: None,
+            spin: false,
             json: false,
             progress: false,
         };

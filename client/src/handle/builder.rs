@@ -183,6 +183,7 @@ impl Builder {
             run_for: self.run_for,
             control: None,
             metrics: None,
+            metrics_token: None,
             json: false,
             spin: self.spin,
             progress: false,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use host::interface::{Family, InterfaceError, InvalidInterface};
+use host::secret::SecretError;
 use proto::wire::{Name, NameError};
 
 /// Why a publisher cannot be what was written.
@@ -30,6 +31,9 @@ pub enum ConfigError {
         /// What is wrong there.
         why: String,
     },
+    /// The token that metrics are for.
+    #[error("--metrics-token-file: {0}")]
+    Token(#[from] SecretError),
     /// A stream without input.
     #[error("a stream has no input: write input = \"FILE\", \"-\" or \"udp://ADDRESS:PORT\"")]
     NoInput,

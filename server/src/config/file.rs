@@ -12,7 +12,7 @@
 //! ```
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use host::http::HttpAddress;
 use serde::Deserialize;
@@ -27,6 +27,7 @@ pub struct ConfigFile {
     #[serde(deserialize_with = "text::option")]
     metrics: Option<HttpAddress>,
     spin: bool,
+    metrics_token_file: Option<PathBuf>,
     json: bool,
     verbose: u8,
     quiet: bool,
@@ -57,6 +58,7 @@ impl ConfigFile {
         ProgramFlags {
             metrics: self.metrics,
             spin: self.spin,
+            metrics_token_file: self.metrics_token_file.clone(),
             json: self.json,
             verbose: self.verbose,
             quiet: self.quiet,

@@ -61,6 +61,13 @@ impl UdpInput {
         Ok(Self { listen, interface, source: address.source, rtp })
     }
 
+    /// Whether the same is heard there; addresses of the interface may have changed.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let index = |input: &Self| input.interface.as_ref().map(|interface| interface.index);
+        (self.listen, index(self), self.source, self.rtp)
+            == (other.listen, index(other), other.source, other.rtp)
+    }
+
     pub(super) fn listen(&self, inputs: usize) -> anyhow::Result<Listener> {
         let socket = self
             .bind(receive_buffer_len(inputs))

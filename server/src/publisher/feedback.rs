@@ -18,13 +18,17 @@ pub(super) struct Feedback {
 }
 
 impl Feedback {
-    pub(super) fn new(streams: &[Stream]) -> Self {
-        let sessions = streams.iter().map(Stream::session).zip(0..).collect();
+    pub(super) fn new() -> Self {
         Self {
-            by_session: sessions,
+            by_session: HashMap::new(),
             memory: vec![0; BUFFERS * BUFFER_LEN],
             metas: [RecvMeta::default(); BUFFERS],
         }
+    }
+
+    /// From now on there are these streams.
+    pub(super) fn know(&mut self, streams: &[Stream]) {
+        self.by_session = streams.iter().map(Stream::session).zip(0..).collect();
     }
 
     /// Hands a datagram to the stream that it is for; gives back which.

@@ -33,9 +33,27 @@ struct Open {
 }
 
 impl Links {
-    pub(super) fn new(arrivals: mpsc::Receiver<Arrival>, streams: usize) -> Self {
-        let closed = vec![Count::default(); streams];
-        Self { arrivals, open: HashMap::new(), closed, full: Vec::new() }
+    pub(super) fn new(arrivals: mpsc::Receiver<Arrival>) -> Self {
+        Self { arrivals, open: HashMap::new(), closed: Vec::new(), full: Vec::new() }
+    }
+
+    /// One more stream, behind the others.
+    pub(super) fn add_stream(&mut self) {
+        self.closed.push(Count::default());
+    }
+
+    /// The stream at this place is no more, and those behind it move up; gives back what its
+    /// connections sent.
+    pub(super) fn forget_stream(&mut self, place: usize) -> Count {
+        let sent = self.wire(place);
+        if place < self.closed.len() {
+            self.closed.remove(place);
+        }
+        self.open.retain(|_, open| open.stream != Some(place));
+        for stream in self.open.values_mut().filter_map(|open| open.stream.as_mut()) {
+            *stream -= usize::from(*stream > place);
+        }
+        sent
     }
 
     /// Takes what has come, but never so much that sending has to wait for long.

@@ -12,6 +12,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use host::chance;
 use host::clock::Clock;
+use proto::config::Tuning;
 use proto::sender::Outcome;
 use proto::wire::{EvictReason, Name};
 use proto::{Sender, SenderConfig, SessionId, StreamId, Timestamp};
@@ -39,6 +40,8 @@ pub(crate) struct Stream {
     interfaces: Arc<[String]>,
     wants: Option<u32>,
     has_given_up: bool,
+    /// It was removed: once it has ended, it is forgotten.
+    is_leaving: bool,
     /// As of the last snapshot.
     fare: Fare,
 }
@@ -92,8 +95,18 @@ impl Stream {
             interfaces: config.interfaces().into(),
             wants: config.wait_for.subscribers.filter(|wanted| *wanted > 0),
             has_given_up: false,
+            is_leaving: false,
             fare: Fare::default(),
         })
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Whether it was removed.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
     }
 
     pub(super) fn session(&self) -> (StreamId, SessionId) {
@@ -175,6 +188,20 @@ impl Stream {
     /// Ends before the input does.
     pub(super) fn end(&mut self, now: Timestamp) {
         self.feed.end(&mut self.sender, now);
+    }
+
+    /// Ends, and is then forgotten.
+    pub(super) fn leave(&mut self, now: Timestamp) {
+        self.is_leaving = true;
+        self.end(now);
+    }
+
+    /// Goes on as `tuning` says.
+    pub(super) fn retune(&mut self, tuning: Tuning, now: Timestamp) {
+        match self.sender.retune(tuning, now) {
+            Ok(()) => self.finish_timeout = tuning.finish_timeout,
+            Err(error) => tracing::error!(stream = self.name.as_str(), %error, "not changed"),
+        }
     }
 
     pub(super) fn snapshot(&mut self, tcp: Count) -> StreamSnapshot {

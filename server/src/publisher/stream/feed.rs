@@ -6,6 +6,7 @@ use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::shutdown::Shutdown;
 use proto::sender::{PushError, Row};
 use proto::{Sender, Timestamp};
 
@@ -27,6 +28,8 @@ pub(in crate::publisher) struct Feed {
     /// A live input that was asked to end has until then to do so.
     close_by: Option<Timestamp>,
     failure: Option<String>,
+    /// Ends the input.
+    stop: Shutdown,
 }
 
 /// What `close` was told.
@@ -40,8 +43,8 @@ impl Feed {
     pub(in crate::publisher) fn new(
         items: Items,
         counters: Arc<InputCounters>,
-        input_len: Option<u64>,
-        is_live: bool,
+        (input_len, is_live): (Option<u64>, bool),
+        stop: Shutdown,
     ) -> Self {
         Self {
             items,
@@ -54,6 +57,7 @@ impl Feed {
             closed: None,
             close_by: None,
             failure: None,
+            stop,
         }
     }
 
@@ -75,6 +79,7 @@ impl Feed {
     /// Ends before the input does. What is live has no other end: for it this is a good one.
     pub(super) fn end(&mut self, sender: &mut Sender, now: Timestamp) {
         if self.is_live && !self.is_closed() {
+            self.stop.request();
             self.close_by = Some(now.after(LAST_INPUT));
         } else {
             self.close(sender, None, true, now);
@@ -187,6 +192,7 @@ impl Feed {
             self.held.clear();
             self.row = None;
             self.items.hang_up();
+            self.stop.request();
             sender.close(sha256, is_aborted, now);
         }
     }
