@@ -43,5 +43,6 @@ mod membership;
 mod overhead;
 mod prometheus;
 mod router;
+mod sandbox;
 mod timely;
 mod transfer;
