@@ -401,6 +401,9 @@ fn receiver_config(config: &SubscriptionConfig, room: ByteCount) -> ReceiverConf
         mute: defaults.mute,
         max_tries: MAX_TRIES,
         silent_after: SILENT_AFTER.min(defaults.silent_timeout),
+        keys: None,
+        unix_us: 0,
+        max_clock_skew: Duration::ZERO,
         seed: chance::seed(),
     }
 }

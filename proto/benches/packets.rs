@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use proto::receiver::Via;
+use proto::seal::{Key, Keyring};
 use proto::sender::Transmit;
-use proto::{Receiver, Sender, Timestamp, wire};
+use proto::{Receiver, ReceiverConfig, Sender, SenderConfig, Timestamp, wire};
 
 use config::{LEN, SEGMENTS};
 
@@ -22,7 +23,7 @@ const BURSTS: usize = 16;
 fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
     group.throughput(Throughput::Elements(1));
-    let mut stream = Stream::new();
+    let mut stream = Stream::new(None);
     let Some((_, burst)) = stream.bursts(1).pop() else { return };
     let datagram = Bytes::copy_from_slice(burst.get(..usize::from(LEN)).unwrap_or_default());
     let Ok(packet) = wire::decode(datagram.clone()) else { return };
@@ -47,8 +48,10 @@ fn window(c: &mut Criterion) {
     let mut group = c.benchmark_group("sender");
     let packets = BURSTS * SEGMENTS;
     group.throughput(Throughput::Elements(packets as u64));
-    let mut stream = Stream::new();
-    group.bench_function("push and transmit", |b| b.iter(|| stream.pass(BURSTS)));
+    for (name, keys) in [("push and transmit", None), ("push, seal and transmit", keys())] {
+        let mut stream = Stream::new(keys);
+        group.bench_function(name, |b| b.iter(|| stream.pass(BURSTS)));
+    }
     group.finish();
 }
 
@@ -56,15 +59,19 @@ fn window(c: &mut Criterion) {
 fn in_order(c: &mut Criterion) {
     let mut group = c.benchmark_group("receiver");
     group.throughput(Throughput::Elements((BURSTS * SEGMENTS) as u64));
-    let mut stream = Stream::new();
-    let mut receiver = Receiver::new(config::receiver(), Timestamp::from_secs(1));
-    group.bench_function("take and hand out in order", |b| {
-        b.iter_batched(
-            || (stream.bursts(BURSTS), stream.now),
-            |(bursts, now)| take(&mut receiver, bursts, now),
-            BatchSize::PerIteration,
-        );
-    });
+    let name = "take and hand out in order";
+    for (name, keys) in [(name, None), ("take, open and hand out in order", keys())] {
+        let mut stream = Stream::new(keys.clone());
+        let config = ReceiverConfig { keys, ..config::receiver() };
+        let mut receiver = Receiver::new(config, Timestamp::from_secs(1));
+        group.bench_function(name, |b| {
+            b.iter_batched(
+                || (stream.bursts(BURSTS), stream.now),
+                |(bursts, now)| take(&mut receiver, bursts, now),
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
 }
 
@@ -90,10 +97,11 @@ struct Stream {
 }
 
 impl Stream {
-    fn new() -> Self {
+    fn new(keys: Option<Keyring>) -> Self {
         let now = Timestamp::from_secs(1);
+        let config = SenderConfig { keys, ..config::sender() };
         #[expect(clippy::expect_used, reason = "the configuration is of this file")]
-        let sender = Sender::new(config::sender(), now).expect("a valid configuration");
+        let sender = Sender::new(config, now).expect("a valid configuration");
         let input = Bytes::from(vec![0x5a; 64 << 10]);
         Self { sender, now, input, burst: Vec::with_capacity(1 << 16) }
     }
@@ -133,6 +141,10 @@ impl Stream {
         }
         sent
     }
+}
+
+fn keys() -> Option<Keyring> {
+    Some(Keyring::of_group(Key::new([1; 32])))
 }
 
 criterion_group! {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use flow::{Flow, SlowPolicy, SlowPolicyError};
 
+use crate::seal::Keyring;
 use crate::wire::{Name, StreamMode};
 use crate::{Bitrate, ByteCount, SessionId, StreamId, SubscriberId};
 
@@ -158,6 +159,8 @@ pub struct SenderConfig {
     pub flow: Flow,
     /// The shortest and the longest time between two heartbeats.
     pub heartbeat: (Duration, Duration),
+    /// Seals what is sent, and opens what is heard; `None`: nothing is sealed.
+    pub keys: Option<Keyring>,
     /// Seeds the cookie and the back-offs: 32 random bytes.
     pub seed: [u8; 32],
 }
@@ -210,6 +213,13 @@ pub struct ReceiverConfig {
     pub max_tries: u32,
     /// A session is called silent after this without a datagram of it.
     pub silent_after: Duration,
-    /// Seeds the back-offs: 32 random bytes.
+    /// Opens what is heard, and seals what is said; `None`: nothing is sealed.
+    pub keys: Option<Keyring>,
+    /// Unix time at its start, in microseconds. Used with a key and without a return path.
+    pub unix_us: u64,
+    /// How much older or newer than its own clock says a session's start may be, with a key and
+    /// without a return path: there is no other way to tell it from a recording.
+    pub max_clock_skew: Duration,
+    /// Seeds the back-offs and the nonces: 32 random bytes.
     pub seed: [u8; 32],
 }

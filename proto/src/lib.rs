@@ -16,6 +16,7 @@
 //! | numbers, names, time and units | [`seq`], [`id`], [`time`], [`units`] |
 //! | parity: block code, recovery | [`fec`] |
 //! | the cookie before any unicast answer | [`cookie`] |
+//! | keys, sealing and opening | [`seal`] |
 //! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
 //! | who of the audience speaks | [`poll`] |
@@ -37,6 +38,7 @@ pub mod grtt;
 pub mod id;
 pub mod poll;
 pub mod receiver;
+pub mod seal;
 pub mod sender;
 pub mod seq;
 pub mod time;

@@ -18,6 +18,7 @@
 //! | what the sender is told | `receiver/report.rs`, `receiver/bursts.rs`, `receiver/enrol.rs` |
 //! | whether this one is to speak at all | `receiver/lots.rs` |
 //! | the sender's clock | `receiver/clock.rs` |
+//! | with a key: opening, sealing, replays, recordings | `receiver/guard.rs`, `receiver/fresh.rs` |
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
 
 mod adopt;
@@ -31,7 +32,9 @@ mod delivery;
 mod enrol;
 mod event;
 mod evicted;
+mod fresh;
 mod gaps;
+mod guard;
 mod knock;
 mod lots;
 mod nak;
@@ -51,11 +54,13 @@ use std::net::SocketAddr;
 pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
 pub use stats::ReceiverStats;
 
+use crate::seal::Causes;
 use crate::wire::{self, Body, ByeReason, Discard, Name, Packet, ReportState};
 use crate::{ReceiverConfig, Seq, SessionId, Timestamp};
 use arena::Arena;
 use arrival::{Arrived, CodedPacket};
 use enrol::Enrolment;
+use guard::Guard;
 use knock::Knock;
 use lots::Plight;
 use report::Reporter;
@@ -83,6 +88,8 @@ pub enum Timer {
     Report,
     /// The sender is to be told that this subscriber is there, or that it leaves.
     Enrol,
+    /// The publisher is to be asked whether the session is no recording.
+    Proof,
     /// What was missed does not come: it is asked for again.
     CatchUp,
     /// Nothing was heard for long.
@@ -120,8 +127,13 @@ pub struct Receiver {
     knock: Knock,
     reporter: Reporter,
     plight: Plight,
+    guard: Option<Guard>,
+    causes_told: Causes,
+    started: Timestamp,
     /// What is handed out before the session's window is looked at.
     ready: VecDeque<Delivered>,
+    /// While it is not known whether the session is a recording: so much of `ready` is not of it.
+    may_hand_out: Option<usize>,
     control: VecDeque<(SocketAddr, Body)>,
     /// Numbers the datagrams that leave here.
     number: u64,
@@ -150,7 +162,11 @@ impl Receiver {
             knock: Knock::default(),
             reporter: Reporter::new(now),
             plight: Plight::default(),
+            guard: Guard::new(&config),
+            causes_told: Causes::default(),
+            started: now,
             ready: VecDeque::new(),
+            may_hand_out: None,
             control: VecDeque::new(),
             number: 0,
             arena: Arena::default(),
@@ -171,6 +187,10 @@ impl Receiver {
         from: SocketAddr,
         now: Timestamp,
     ) {
+        let datagram = match self.open(datagram, from) {
+            Ok(datagram) => &*datagram,
+            Err(reason) => return self.stats.discarded.add(reason),
+        };
         // Most datagrams are of these kinds, and only their bodies are kept.
         let kind = datagram.get(1).and_then(|number| wire::Kind::from_number(*number));
         let taken = if kind.is_some_and(wire::Kind::is_coded) {
@@ -224,6 +244,7 @@ impl Receiver {
         self.retry_catch_up(now);
         self.notice_silence(now);
         self.enrol(now);
+        self.ask_for_proof(now);
         self.knock(now);
         self.report_if_due(now);
         self.count_wire_losses();
@@ -234,6 +255,7 @@ impl Receiver {
         buf.clear();
         let (to, packet) = self.poll_packet(now)?;
         wire::encode(&packet, buf);
+        self.seal(&packet.header, buf);
         Some(to)
     }
 
@@ -249,8 +271,8 @@ impl Receiver {
         let session = self.session.as_ref()?;
         let header = wire::Header {
             kind: body.kind(),
-            flags: self.knock.flags(body.kind()),
-            key_epoch: 0,
+            flags: self.knock.flags(&body),
+            key_epoch: self.key_epoch(),
             stream: session.stream,
             session: session.id,
             number: self.number,
@@ -277,6 +299,7 @@ impl Receiver {
             (deadline, Timer::Deadline),
             (self.report_due(), Timer::Report),
             (self.catch_up_due(), Timer::CatchUp),
+            (self.proof_due(), Timer::Proof),
             (self.silence_due(), Timer::Silence),
         ];
         let named = named.into_iter().filter_map(|(due, timer)| Some((due?, timer)));

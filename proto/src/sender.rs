@@ -21,6 +21,7 @@
 //! | who is sent by unicast what goes to the group | `sender/members.rs` |
 //! | what is said of the session, and when | `sender/statement.rs`, `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
+//! | with a key: sealing, opening, replays | `sender/guard.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
 mod ahead;
@@ -31,6 +32,7 @@ mod event;
 mod feedback;
 mod few;
 mod flow;
+mod guard;
 mod heartbeat;
 mod interleave;
 mod members;
@@ -62,6 +64,7 @@ pub use transmit::{Destination, Transmit};
 use crate::config::Tuning;
 use crate::cookie::CookieJar;
 use crate::grtt::{GroupSize, Grtt};
+use crate::seal::{Causes, TAG_LEN};
 use crate::wire::{
     self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN, MAX_MESSAGE_LEN, StreamMode,
 };
@@ -70,6 +73,7 @@ use catch_up::CatchUp;
 use census::Census;
 use few::Few;
 use flow::{Breaker, Budget, Cap, Pacer, Progress, Surge};
+use guard::Guard;
 use heartbeat::Heartbeat;
 use interleave::Interleaving;
 use packetizer::Packetizer;
@@ -165,6 +169,8 @@ pub struct Sender {
     members: Members,
     grtt: Grtt,
     cookies: CookieJar,
+    guard: Option<Guard>,
+    causes_told: Causes,
     /// What goes out ahead of the pacer.
     control: VecDeque<(Destination, Body)>,
     /// Datagrams numbered for the group, and for single subscribers.
@@ -196,7 +202,9 @@ impl Sender {
         if config.rate.is_some_and(|rate| rate.0 == 0) {
             return Err(ConfigError::Rate);
         }
-        let coded_len = len - CODED_HEADER_LEN;
+        let guard = Guard::new(&config);
+        let tag_len = if guard.is_some() { TAG_LEN } else { 0 };
+        let coded_len = len - CODED_HEADER_LEN - tag_len;
         let [first, second] = halves(config.seed);
         let phase = Phase::waiting(&config, now);
         Ok(Self {
@@ -228,6 +236,8 @@ impl Sender {
             members: Members::default(),
             grtt: Grtt::new(INITIAL_GRTT, now),
             cookies: CookieJar::new(xor(first, second)),
+            guard,
+            causes_told: Causes::default(),
             control: VecDeque::new(),
             numbers: (0, wire::UNICAST_NUMBERS),
             caught_up_last: false,

@@ -45,8 +45,8 @@ pub use feedback::{
     Range, Register, Report, ReportState,
 };
 pub use header::{
-    CODED_HEADER_LEN, DEPTH_MASK, FLAG_BY_UNICAST, FLAG_NO_DIGEST, FLAG_REPORT_WANTED, HEADER_LEN,
-    Header, Kind, MAX_DATAGRAM_LEN, UNICAST_NUMBERS, VERSION,
+    CODED_HEADER_LEN, DEPTH_MASK, FLAG_BY_UNICAST, FLAG_ECHO_ONLY, FLAG_NO_DIGEST,
+    FLAG_REPORT_WANTED, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, UNICAST_NUMBERS, VERSION,
 };
 pub use list::{List, ListFull, Name, NameError};
 pub use number::UnknownNumber;

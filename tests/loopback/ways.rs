@@ -131,6 +131,9 @@ impl Sleeper {
             mute: false,
             max_tries: 5,
             silent_after: Duration::from_secs(60),
+            keys: None,
+            unix_us: 0,
+            max_clock_skew: Duration::from_secs(60),
             seed: [7; 32],
         };
         let mut receiver = proto::Receiver::new(config, Timestamp::ZERO);

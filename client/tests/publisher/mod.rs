@@ -112,6 +112,7 @@ impl Session {
             finish_timeout: Duration::from_secs(10),
             flow: proto::config::Flow::default(),
             heartbeat: (Duration::from_millis(10), Duration::from_millis(500)),
+            keys: None,
             seed: [7; 32],
         }
     }

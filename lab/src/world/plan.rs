@@ -107,6 +107,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         finish_timeout: plan.finish_timeout,
         flow: proto::config::Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
+        keys: None,
         seed: [7; 32],
     }
 }
@@ -133,6 +134,9 @@ pub(super) fn receiver_config(plan: &Plan, id: SubscriberId, seed: u64) -> Recei
         mute: plan.mute,
         max_tries: 30,
         silent_after: Duration::from_secs(3),
+        keys: None,
+        unix_us: 0,
+        max_clock_skew: Duration::from_secs(60),
         seed: bytes,
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn sender() -> SenderConfig {
         finish_timeout: Duration::from_secs(10),
         flow: Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
+        keys: None,
         seed: [7; 32],
     }
 }
@@ -51,6 +52,9 @@ pub(crate) fn receiver() -> ReceiverConfig {
         mute: true,
         max_tries: 30,
         silent_after: Duration::from_secs(3),
+        keys: None,
+        unix_us: 0,
+        max_clock_skew: Duration::from_secs(60),
         seed: [9; 32],
     }
 }

@@ -6,7 +6,7 @@ use super::enrol::Enrolment;
 use super::lots::Plight;
 use super::report::Reporter;
 use super::session::Session;
-use super::{Delivered, Event, Receiver, Via};
+use super::{Receiver, Via};
 use crate::comparison;
 use crate::wire::{Announce, Discard, Header};
 use crate::{Seq, Timestamp};
@@ -26,14 +26,20 @@ impl Receiver {
         if self.config.stream.is_none() && comparison::is_reserved(&announce.name) {
             return Err(Discard::ForeignStream);
         }
+        let is_sealed = self.is_sealed();
         if let Some(session) = &mut self.session {
             let same = session.id == header.session && session.started_us == announce.started_us;
             if same && session.stream == header.stream {
+                if is_sealed {
+                    // Whoever passed it on: it is authentic, and not heard before.
+                    session.source = from;
+                }
                 session.refresh(announce);
+                self.look_for_proof(announce);
                 self.on_poll(announce.poll, now);
                 return Ok(());
             }
-            if !session.yields_to(header, announce, from, now) {
+            if !session.yields_to(header, announce, (from, is_sealed), now) {
                 return Err(if session.stream == header.stream {
                     Discard::ForeignSession
                 } else {
@@ -44,30 +50,39 @@ impl Receiver {
         if via != Via::Group && !self.knock.is_at(from) {
             return Err(Discard::ForeignSession);
         }
-        self.adopt(Session::new(header, announce, from, &self.config, now), now);
+        let fresh = self.wanted_of(announce, from, now)?;
+        let session = Session::new(header, announce, from, &self.config, now);
+        self.guard_follows(header);
+        self.adopt(Session { fresh, ..session }, now);
         self.on_poll(announce.poll, now);
         Ok(())
     }
 
-    fn adopt(&mut self, session: Session, now: Timestamp) {
-        let restart = self.session.is_some();
+    fn adopt(&mut self, mut session: Session, now: Timestamp) {
+        let old = self.session.as_ref();
+        session.restart = old.is_some_and(|old| old.restart || old.fresh.is_shown());
         self.abandon_session();
-        let info = session.info(restart);
         self.control.clear();
         self.reporter = Reporter::new(now);
         self.plight = Plight::default();
         if !self.enrolment.is_leaving() {
             self.enrolment = Enrolment::Outside;
         }
+        let is_shown = session.fresh.is_shown();
         self.session = Some(session);
-        self.stats.sessions += 1;
-        self.ready.push_back(Delivered::Session(Box::new(info.clone())));
-        self.events.push_back(Event::Adopted(info));
+        if is_shown {
+            self.begin();
+        } else {
+            self.may_hand_out = Some(self.ready.len());
+        }
     }
 
     /// What of the old session is in order is still handed out, then the new one.
     fn abandon_session(&mut self) {
-        self.drain_in_order();
+        match self.may_hand_out.take() {
+            Some(before) => self.ready.truncate(before),
+            None => self.drain_in_order(),
+        }
         let Some(old) = self.session.take() else { return };
         self.lost_before = self.lost_before.saturating_add(old.numbers.lost());
         self.bursts_before = old.numbers.bursts(self.bursts_before);
@@ -87,9 +102,17 @@ impl Session {
         &mut self,
         header: &Header,
         announce: &Announce,
-        from: SocketAddr,
+        (from, is_sealed): (SocketAddr, bool),
         now: Timestamp,
     ) -> bool {
+        let is_newer = announce.started_us > self.started_us;
+        if !self.fresh.is_shown() {
+            // Whoever it is has a moment to show that it is no recording.
+            return self.fresh.is_doubtful(now);
+        }
+        if is_sealed && !is_newer {
+            return false;
+        }
         let same_host = self.source.ip() == from.ip();
         if std::mem::take(&mut self.was_deaf) {
             self.deaf = now;
@@ -98,7 +121,7 @@ impl Session {
             return same_host || self.is_said_again(header, announce, from);
         }
         let same_stream = self.stream == header.stream && self.name == announce.name;
-        same_stream && same_host && announce.started_us > self.started_us
+        same_stream && same_host && is_newer
     }
 
     /// Another host is believed when it says the same twice, which noise does not.

@@ -131,7 +131,10 @@ impl Receiver {
     fn check_pinned(&self, header: &Header, from: SocketAddr) -> Result<(), Discard> {
         let ours = self.session.as_ref().filter(|session| session.id == header.session);
         match ours {
-            Some(session) if session.source != from => Err(Discard::ForeignSource),
+            // With a key it is the key that tells who speaks.
+            Some(session) if session.source != from && !self.is_sealed() => {
+                Err(Discard::ForeignSource)
+            }
             _ => Ok(()),
         }
     }
@@ -258,6 +261,7 @@ impl Receiver {
 
     fn on_heartbeat(&mut self, heartbeat: &Heartbeat, packet: &Packet, now: Timestamp) {
         let due = self.due_at(packet.header.sent_at);
+        let tag_len = self.tag_len();
         let Some(session) = &mut self.session else { return };
         session.hear_size(heartbeat.grtt_us, heartbeat.group_size);
         self.on_poll(heartbeat.poll, now);
@@ -265,8 +269,9 @@ impl Receiver {
         if heartbeat.lead > session.lead {
             session.barren_heartbeats += 1;
             if session.barren_heartbeats == BARREN && session.window.end() == Seq::ZERO {
-                let datagram_len =
-                    session.coded_len.saturating_add(u16::try_from(CODED_HEADER_LEN).unwrap_or(0));
+                let datagram_len = session
+                    .coded_len
+                    .saturating_add(u16::try_from(CODED_HEADER_LEN).unwrap_or(0) + tag_len);
                 self.events.push_back(Event::MtuSuspected { datagram_len });
             }
         }

@@ -14,6 +14,11 @@ impl Receiver {
     /// The next thing in order. What is not pulled stays in the window and holds the credit back,
     /// so that a driver pulls only while its output has room.
     pub fn pull(&mut self, now: Timestamp) -> Option<Delivered> {
+        if let Some(left) = &mut self.may_hand_out {
+            // What follows waits until its session was shown to be no recording.
+            *left = left.checked_sub(1)?;
+            return self.ready.pop_front();
+        }
         loop {
             if let Some(delivered) = self.ready.pop_front() {
                 return Some(delivered);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::seal::Cause;
 use crate::wire::{EvictReason, Name, StreamMode};
 use crate::{Delivery, Seq, SeqRange, SessionId};
 
@@ -152,6 +153,13 @@ pub enum Event {
     Evicted {
         /// Why.
         reason: EvictReason,
+    },
+    /// Something came that is not believed; told once for each cause in a session.
+    NotBelieved {
+        /// Why.
+        cause: Cause,
+        /// Where it came from.
+        from: SocketAddr,
     },
     /// Heartbeats say that data was sent, and none of it comes: datagrams of the stream's size
     /// do not get through.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Receiver;
 use super::enrol::Enrolment;
 use crate::wire::{
-    Body, CookieChallenge, CookieReply, FLAG_BY_UNICAST, Header, Kind, Packet, Register,
+    Body, CookieChallenge, CookieReply, FLAG_BY_UNICAST, FLAG_ECHO_ONLY, Header, Packet, Register,
 };
 use crate::{SessionId, StreamId, Timestamp};
 
@@ -40,9 +40,12 @@ impl Knock {
         self.control.is_empty()
     }
 
-    /// What the header of a packet of this kind says of the way that is wanted.
-    pub(super) fn flags(&self, kind: Kind) -> u8 {
-        let says = matches!(kind, Kind::Report | Kind::CookieReply);
+    /// What the header of a packet says of the way that is wanted, or of the answer.
+    pub(super) fn flags(&self, body: &Body) -> u8 {
+        if let Body::Register(register) = body {
+            return if register.nonce == 0 { 0 } else { FLAG_ECHO_ONLY };
+        }
+        let says = matches!(body, Body::Report(_) | Body::CookieReply(_));
         if says && self.at.is_some() { FLAG_BY_UNICAST } else { 0 }
     }
 
@@ -137,9 +140,9 @@ impl Receiver {
         let (at, stream, session, body) = self.knock.next()?;
         let (kind, number) = (body.kind(), self.number);
         self.number += 1;
-        let flags = self.knock.flags(kind);
+        let (flags, key_epoch) = (self.knock.flags(&body), self.key_epoch());
         let sent_at = now.to_wire();
-        let header = Header { kind, flags, key_epoch: 0, stream, session, number, sent_at };
+        let header = Header { kind, flags, key_epoch, stream, session, number, sent_at };
         Some((at, Packet { header, body }))
     }
 }

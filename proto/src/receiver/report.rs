@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Receiver;
 use crate::grtt::FREQUENT_UP_TO;
 use crate::poll::{Poll, SHORTEST_INTERVAL};
-use crate::wire::{Body, Bye, CODED_HEADER_LEN, Losses, Register, Report, ReportState};
+use crate::wire::{Body, Bye, CODED_HEADER_LEN, Discard, Losses, Register, Report, ReportState};
 use crate::{Seq, Timestamp};
 
 /// When the next report is due.
@@ -163,7 +163,7 @@ impl Receiver {
             kernel: self.stats.kernel_drops,
             ring: self.stats.lost_ring,
             late: self.stats.lost_deadline,
-            unauthentic: 0,
+            unauthentic: self.stats.discarded.get(Discard::Forged),
         }
     }
 

@@ -8,6 +8,7 @@ use super::blocks::Blocks;
 use super::bursts::Bursts;
 use super::clock::SenderClock;
 use super::event::SessionInfo;
+use super::fresh::Fresh;
 use super::gaps::Gaps;
 use super::records::Records;
 use super::window::Window;
@@ -43,6 +44,10 @@ pub(super) struct Session {
     /// What another host announced last: its session, address and start.
     pub(super) rival: Option<(SessionId, SocketAddr, u64)>,
     pub(super) silent: bool,
+    /// Whether it was shown to be no recording: only then it is handed out.
+    pub(super) fresh: Fresh,
+    /// Another session was followed before.
+    pub(super) restart: bool,
     /// The oldest packet that can still be repaired.
     pub(super) trail: Seq,
     /// One past the newest packet that is known to have been sent.
@@ -103,6 +108,8 @@ impl Session {
             was_deaf: false,
             rival: None,
             silent: false,
+            fresh: Fresh::Shown,
+            restart: false,
             trail: announce.trail,
             lead: announce.lead,
             frontier: first,

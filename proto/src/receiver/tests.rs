@@ -81,6 +81,9 @@ fn config() -> ReceiverConfig {
         mute: false,
         max_tries: 5,
         silent_after: Duration::from_secs(3),
+        keys: None,
+        unix_us: 0,
+        max_clock_skew: Duration::from_secs(60),
         seed: [3; 32],
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::BreakerState;
+use crate::seal::Cause;
 use crate::wire::{ByeReason, EvictReason, Name};
 use crate::{Seq, SubscriberId};
 
@@ -88,6 +89,13 @@ pub enum Event {
     Breaker {
         /// What it does now.
         state: BreakerState,
+    },
+    /// Something came that is not believed; told once for each cause.
+    NotBelieved {
+        /// Why.
+        cause: Cause,
+        /// Where it came from.
+        from: SocketAddr,
     },
     /// Everything that will be sent was sent.
     Finished(Outcome),

@@ -21,8 +21,10 @@ impl Sender {
         if header.is_some_and(|(header, _)| self.is_flood(header.kind, from, now)) {
             return;
         }
+        let len = datagram.len();
+        let Some(datagram) = self.open(datagram, self.config.session, from) else { return };
         match wire::decode_said(datagram) {
-            Ok(packet) => self.handle(&packet, datagram.len(), from, now),
+            Ok(packet) => self.handle(&packet, len, from, now),
             Err(reason) => self.stats.discarded.add(reason),
         }
     }
@@ -72,6 +74,9 @@ impl Sender {
                 if self.phase.is_finished() =>
             {
                 Err(Discard::TableFull)
+            }
+            Body::Register(register) if self.wants_echo(&packet.header) => {
+                self.echo(register, from, now)
             }
             Body::Register(register) => {
                 self.census.on_knock(register.subscriber);

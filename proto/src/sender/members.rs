@@ -63,8 +63,9 @@ impl Sender {
 
     /// Takes a `register` of session 0, which says that its sender hears no group. Only for what came
     /// by a way on which the group's datagrams can be sent to single subscribers.
-    pub fn handle_knock(&mut self, datagram: &[u8], from: SocketAddr, now: Timestamp) {
+    pub fn handle_knock(&mut self, datagram: &mut [u8], from: SocketAddr, now: Timestamp) {
         let len = datagram.len();
+        let Some(datagram) = self.open(datagram, SessionId(0), from) else { return };
         let taken = wire::decode_said(datagram).and_then(|packet| {
             let header = packet.header;
             if header.session != SessionId(0) {

@@ -15,6 +15,7 @@
 //! | how much is kept of a hundred thousand of them | `tests/floods.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
 //! | who is sent by unicast what goes to the group | `tests/members.rs` |
+//! | with a key | `tests/sealed.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
 mod amplification;
@@ -28,6 +29,7 @@ mod members;
 mod phases;
 mod repairs;
 mod retune;
+mod sealed;
 mod slow;
 mod statements;
 mod strangers;
@@ -81,6 +83,7 @@ fn config() -> SenderConfig {
         finish_timeout: Duration::from_secs(10),
         flow: crate::config::Flow::default(),
         heartbeat: (millis(10), Duration::from_secs(1)),
+        keys: None,
         seed: [9; 32],
     }
 }

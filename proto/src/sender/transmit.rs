@@ -239,14 +239,16 @@ impl Sender {
         let hold_down = self.hold_down();
         let (mut burst, mut asked) = (Burst::default(), 0);
         while let Some(parity) = self.parity.next().cloned() {
-            if !burst.admits(CODED_HEADER_LEN + parity.body.len(), max) {
+            if !burst.admits(CODED_HEADER_LEN + parity.body.len() + self.tag_len(), max) {
                 break;
             }
             let header = self.header(leaving, parity.depth_log2);
             let ParityPacket { block, k, index, body, is_asked, .. } = parity;
             asked += usize::from(is_asked);
+            let start = buf.len();
             wire::encode_coded_header(&header, block.low(), index, k, buf);
             buf.extend_from_slice(&body);
+            self.seal(start, buf);
             self.parity.on_sent(hold_down, now);
         }
         self.on_mended(asked, now);
@@ -354,10 +356,11 @@ impl Sender {
 
     fn datagram_len(&self, seq: Seq) -> Option<usize> {
         let slot = self.window.get(seq)?;
-        Some(CODED_HEADER_LEN + CODED_PREFIX_LEN + slot.payload.len())
+        Some(CODED_HEADER_LEN + CODED_PREFIX_LEN + slot.payload.len() + self.tag_len())
     }
 
     fn header(&mut self, leaving: Leaving, flags: u8) -> Header {
+        let key_epoch = self.key_epoch();
         let number = match leaving.to {
             Destination::Group => &mut self.numbers.0,
             Destination::Unicast(_) => &mut self.numbers.1,
@@ -365,7 +368,7 @@ impl Sender {
         let header = Header {
             kind: leaving.kind,
             flags,
-            key_epoch: 0,
+            key_epoch,
             stream: self.config.stream,
             session: self.config.session,
             number: *number,
@@ -379,6 +382,7 @@ impl Sender {
         let depth_log2 = self.window.get(seq).map_or(0, |slot| slot.depth_log2);
         let header = self.header(leaving, depth_log2);
         let Some(slot) = self.window.get(seq) else { return };
+        let start = buf.len();
         wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
         let prefix = CodedPrefix {
             len: u16::try_from(slot.payload.len()).unwrap_or(u16::MAX),
@@ -388,6 +392,7 @@ impl Sender {
         };
         prefix.write(buf);
         buf.extend_from_slice(&slot.payload);
+        self.seal(start, buf);
     }
 
     pub(super) fn write_control(
@@ -407,7 +412,9 @@ impl Sender {
             flags = FLAG_NO_DIGEST;
         }
         let header = self.header(leaving, flags);
+        let start = buf.len();
         wire::encode(&Packet { header, body }, buf);
+        self.seal(start, buf);
         self.count(leaving, 1, buf.len());
         Transmit { destination: to, kind: leaving.kind, segment_len: buf.len(), datagrams: 1 }
     }

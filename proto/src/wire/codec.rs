@@ -10,7 +10,9 @@ use bytes::{Buf, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::header::{CODED_HEADER_LEN, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, VERSION};
+use super::header::{
+    CODED_HEADER_LEN, FLAG_ECHO_ONLY, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, VERSION,
+};
 use super::sane::Sane;
 use super::{
     Body, CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, DEPTH_MASK, Discard, NO_RECORD,
@@ -30,6 +32,9 @@ const COOKIE_CHALLENGE_LEN: usize = HEADER_LEN + 32;
 
 /// Length of a catch-up accept, in bytes: a catch-up request is never shorter.
 const CATCH_UP_ACCEPT_LEN: usize = HEADER_LEN + 40;
+
+/// Length of the longest announce, in bytes: who asks for one by unicast says no less.
+const LONGEST_ANNOUNCE_LEN: usize = HEADER_LEN + 155;
 
 /// The header as it stands on the wire (docs/PROTOCOL.md §2).
 #[derive(Serialize, Deserialize)]
@@ -85,7 +90,7 @@ pub fn decode_said(datagram: &[u8]) -> Result<Packet, Discard> {
         Kind::KeyRequest => Body::KeyRequest(read_body(body)?),
         Kind::KeyUpdate => Body::KeyUpdate(read_body(body)?),
     };
-    if datagram.len() < least_len(header.kind) {
+    if datagram.len() < least_len(&header) {
         return Err(Discard::Truncated);
     }
     Ok(Packet { header, body })
@@ -153,7 +158,7 @@ pub fn encode(packet: &Packet, into: &mut Vec<u8>) {
         Body::KeyRequest(body) => write_body(&header, body, into),
         Body::KeyUpdate(body) => write_body(&header, body, into),
     }
-    extension::pad(into, start, least_len(header.kind));
+    extension::pad(into, start, least_len(&header));
 }
 
 /// Appends the 32 bytes before a coded body; the low three bits of `header.flags` are log2 of
@@ -191,8 +196,11 @@ impl CodedPrefix {
 
 /// What a packet of this kind is padded to, and refused below: nothing is answered with more
 /// than it was.
-fn least_len(kind: Kind) -> usize {
-    if kind == Kind::Register {
+fn least_len(header: &Header) -> usize {
+    let kind = header.kind;
+    if kind == Kind::Register && header.flags & FLAG_ECHO_ONLY != 0 {
+        LONGEST_ANNOUNCE_LEN
+    } else if kind == Kind::Register {
         COOKIE_CHALLENGE_LEN
     } else if kind == Kind::CatchUpRequest {
         CATCH_UP_ACCEPT_LEN

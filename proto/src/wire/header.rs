@@ -30,6 +30,9 @@ pub const FLAG_BY_UNICAST: u8 = 0b1000_0000;
 /// Announce: the End of the session carries no SHA-256, so that nobody need compute one.
 pub const FLAG_NO_DIGEST: u8 = 0b1000_0000;
 
+/// Register: nothing is wanted but an announce with the nonce, by unicast (docs/PROTOCOL.md §4.13).
+pub const FLAG_ECHO_ONLY: u8 = 0b1000_0000;
+
 /// Numbers from here on are those of unicast datagrams: they never leave a gap in the group's.
 pub const UNICAST_NUMBERS: u64 = 1 << 63;
 
@@ -173,6 +176,21 @@ impl Kind {
     #[must_use]
     pub fn is_coded(self) -> bool {
         matches!(self, Self::Data | Self::Parity | Self::Repair)
+    }
+
+    /// Whether a subscriber says it: its body then begins with the subscriber's id.
+    #[must_use]
+    pub fn is_feedback(self) -> bool {
+        matches!(
+            self,
+            Self::Nak
+                | Self::Report
+                | Self::Register
+                | Self::CookieReply
+                | Self::CatchUpRequest
+                | Self::Bye
+                | Self::KeyRequest
+        )
     }
 
     /// Its name, as metrics and logs spell it.

@@ -120,7 +120,7 @@ impl Stream {
     }
 
     /// Takes the question of someone who hears no group.
-    pub(super) fn hear_knock(&mut self, datagram: &[u8], heard: Heard) {
+    pub(super) fn hear_knock(&mut self, datagram: &mut [u8], heard: Heard) {
         self.outgoing.on_heard(heard.from, heard.by);
         self.sender.handle_knock(datagram, heard.from, heard.at);
     }
@@ -272,6 +272,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         finish_timeout: config.finish_timeout,
         flow: config.flow,
         heartbeat: HEARTBEAT,
+        keys: None,
         seed: random()?,
     })
 }

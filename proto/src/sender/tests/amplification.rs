@@ -57,7 +57,7 @@ fn answered(mut bench: Bench, packet: &Packet, knocks: bool) -> Row {
     wire::encode(&packet, &mut datagram);
     let received = datagram.len();
     if knocks {
-        bench.sender.handle_knock(&datagram, address(7), bench.now);
+        bench.sender.handle_knock(&mut datagram.clone(), address(7), bench.now);
     } else {
         bench.sender.handle_datagram(&mut datagram, address(7), bench.now);
     }

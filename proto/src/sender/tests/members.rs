@@ -14,7 +14,7 @@ fn knock(bench: &mut Bench, who: u8, stream: StreamId) {
     packet.header.stream = stream;
     let mut datagram = Vec::new();
     wire::encode(&packet, &mut datagram);
-    bench.sender.handle_knock(&datagram, address(who), bench.now);
+    bench.sender.handle_knock(&mut datagram.clone(), address(who), bench.now);
     bench.drain();
 }
 
@@ -65,7 +65,7 @@ fn a_knock_names_no_session_and_this_stream_or_none() {
     assert_eq!(bench.count(Kind::CookieChallenge), 1);
     let mut datagram = Vec::new();
     wire::encode(&packet(register(1)), &mut datagram);
-    bench.sender.handle_knock(&datagram, address(1), bench.now);
+    bench.sender.handle_knock(&mut datagram.clone(), address(1), bench.now);
     assert_eq!(bench.sender.stats().discarded.get(Discard::ForeignSession), 1);
 }
 

@@ -1,0 +1,83 @@
+//! Secrets as people keep them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+/// A secret of 32 bytes that a group shares. Its memory is cleared when it is dropped, and it
+/// appears in no log.
+#[derive(Clone)]
+pub struct Key(Zeroizing<[u8; KEY_LEN]>);
+
+/// Why a text is no key. It does not repeat the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no key: a key is {} hexadecimal digits", 2 * KEY_LEN)]
+pub struct KeyError;
+
+impl Key {
+    /// A key of these bytes, which must be random.
+    #[must_use]
+    pub fn new(bytes: [u8; KEY_LEN]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// As it is written: 64 hexadecimal digits.
+    #[must_use]
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(2 * KEY_LEN));
+        for byte in self.0.iter() {
+            for digit in [byte >> 4, byte & 0xf] {
+                text.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        text
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new([0; KEY_LEN]);
+        let mut digits = text.chars().map(|digit| digit.to_digit(16));
+        let mut digit = || digits.next().flatten().and_then(|digit| u8::try_from(digit).ok());
+        for byte in bytes.iter_mut() {
+            *byte = digit().ok_or(KeyError)? << 4 | digit().ok_or(KeyError)?;
+        }
+        if text.len() == 2 * KEY_LEN { Ok(Self(bytes)) } else { Err(KeyError) }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(secret)")
+    }
+}
+
+/// Secrets by epoch. What is said is sealed under the newest; what is heard may be of any.
+#[derive(Clone, Debug)]
+pub struct Keyring(Vec<(u8, Key)>);
+
+impl Keyring {
+    /// The one key of a closed group, whose epoch is 1 for ever.
+    #[must_use]
+    pub fn of_group(key: Key) -> Self {
+        Self(vec![(GROUP_EPOCH, key)])
+    }
+
+    /// Each epoch with its secret, the newest last.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &Key)> {
+        self.0.iter().map(|(epoch, key)| (*epoch, key))
+    }
+}
+
+/// Bytes of a secret.
+const KEY_LEN: usize = 32;
+
+/// Epoch 0 is that of packets that are not sealed.
+const GROUP_EPOCH: u8 = 1;
