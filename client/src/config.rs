@@ -8,6 +8,7 @@ use host::interface::InterfaceSpec;
 use host::token::Token;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
+use proto::seal::Keyring;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
@@ -75,6 +76,10 @@ pub struct Defaults {
     pub impair: Option<ImpairSpec>,
     /// There is no return path: nothing is ever sent.
     pub mute: bool,
+    /// Opens sealed streams, and no others are heard; without, only those that are not sealed.
+    pub keys: Option<Keyring>,
+    /// Without a return path: how much older or newer than the clock says a sealed session may be.
+    pub max_clock_skew: Duration,
     /// A session that ends in silence is given up after this.
     pub silent_timeout: Duration,
 }
@@ -137,6 +142,8 @@ impl Default for Defaults {
             allow_compare: false,
             impair: None,
             mute: false,
+            keys: None,
+            max_clock_skew: MAX_CLOCK_SKEW,
             silent_timeout: SILENT_TIMEOUT,
         }
     }
@@ -179,6 +186,9 @@ const LEAST_RECEIVE_BUFFER: u64 = 256 * 1024;
 
 /// Two of the longest times between heartbeats.
 pub(crate) const FALLBACK_AFTER: Duration = Duration::from_secs(2);
+
+/// Clocks that nobody sets go wrong by seconds a day.
+pub(crate) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// Longer than any restart of a publisher, shorter than a person waits.
 pub(crate) const SILENT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,16 +9,18 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
+use host::key_file::{self, KeyFileError};
 use host::secret::SecretError;
 use host::token::Token;
 use proto::config::Start;
+use proto::seal::Keyring;
 use proto::units::parse_duration;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
 use crate::config::{
-    Config, ControlConfig, Defaults, FALLBACK_AFTER, SILENT_TIMEOUT, SubscriptionConfig, WINDOW,
-    receive_buffer,
+    Config, ControlConfig, Defaults, FALLBACK_AFTER, MAX_CLOCK_SKEW, SILENT_TIMEOUT,
+    SubscriptionConfig, WINDOW, receive_buffer,
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
@@ -119,6 +121,15 @@ struct StreamFlags {
     #[arg(long, env = "ONECAST_MUTE", value_parser = FalseyValueParser::new())]
     mute: bool,
 
+    /// Hear only what is sealed with the key in this file, the publisher's
+    #[arg(long, value_name = "FILE", env = "ONECAST_KEY", conflicts_with = "allow_compare")]
+    key: Option<PathBuf>,
+
+    /// With --key and --mute: believe a session only if its start is no further from now than this
+    /// [default: 60s]
+    #[arg(long, value_name = "60s", env = "ONECAST_MAX_CLOCK_SKEW", value_parser = parse_duration)]
+    max_clock_skew: Option<Duration>,
+
     /// End with the first session that ends [default for files and stdout]
     #[arg(long, env = "ONECAST_ONCE", conflicts_with = "follow",
         value_parser = FalseyValueParser::new())]
@@ -192,6 +203,8 @@ enum From {
 pub(crate) enum UsageError {
     #[error(transparent)]
     Endpoint(#[from] NotReceivable),
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
     #[error("{outputs} outputs for {endpoints} endpoints: each endpoint has one")]
     TooManyOutputs { outputs: usize, endpoints: usize },
     #[error("{policies} of --on-full for {endpoints} endpoints: each output has one")]
@@ -236,7 +249,7 @@ impl Receive {
             .map(|text| endpoint::parse_fallback(text))
             .collect::<Result<_, _>>()?;
         let mut fallbacks = fallbacks.into_iter();
-        let defaults = self.stream.into_defaults(endpoints);
+        let defaults = self.stream.into_defaults(endpoints)?;
         let outputs = self.outputs.into_iter().chain(std::iter::repeat(OutputSpec::Stdout));
         let mut subscriptions = Vec::new();
         for (endpoint, output) in self.endpoints.iter().zip(outputs) {
@@ -295,13 +308,14 @@ fn check(config: &Config) -> Result<(), UsageError> {
 
 impl StreamFlags {
     /// What holds for each of so many `endpoints`.
-    fn into_defaults(self, endpoints: usize) -> Defaults {
+    fn into_defaults(self, endpoints: usize) -> Result<Defaults, KeyFileError> {
+        let key = self.key.as_deref().map(key_file::read).transpose()?;
         let sessions = match (self.once, self.follow) {
             (true, _) => Some(Sessions::Once),
             (false, true) => Some(Sessions::Follow),
             (false, false) => None,
         };
-        Defaults {
+        Ok(Defaults {
             interface: self.interface,
             start: self.from.map(|from| match from {
                 From::Live => Start::Live,
@@ -317,8 +331,10 @@ impl StreamFlags {
             allow_compare: self.allow_compare,
             impair: self.impair,
             mute: self.mute,
+            keys: key.map(Keyring::of_group),
+            max_clock_skew: self.max_clock_skew.unwrap_or(MAX_CLOCK_SKEW),
             silent_timeout: self.silent_timeout.unwrap_or(SILENT_TIMEOUT),
-        }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What happens, as lines of JSON for machines.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -34,6 +35,8 @@ pub(crate) enum Record<'a> {
     Gap { group: &'a str, first: u64, end: u64, packets: u64, cause: &'a str },
     /// Nothing is heard of the session.
     Silent { group: &'a str, session: String },
+    /// Something came that is not believed; told once for each cause in a session.
+    NotBelieved { group: &'a str, cause: String, from: SocketAddr },
     /// A session ended.
     Ended { group: &'a str, session: String, bytes: u64, complete: bool, sha256: Option<&'a str> },
     /// A group was left.

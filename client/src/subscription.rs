@@ -2,6 +2,7 @@
 
 mod account;
 mod deliver;
+mod doubt;
 mod invitation;
 mod link;
 mod narrate;
@@ -13,6 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use host::clock::Clock;
 use host::interface::{Family, Interface, InterfaceError, InvalidInterface, choose};
 use host::poller::Waker;
 use proto::endpoint::Endpoint;
@@ -31,6 +33,7 @@ use crate::socket::{GroupSocket, SocketError};
 use crate::summary::Ended;
 use crate::tally::{MissingList, Tally};
 use crate::tcp::TcpLink;
+use doubt::Doubt;
 pub(crate) use ways::Switches;
 use ways::Ways;
 
@@ -74,6 +77,7 @@ pub(crate) struct Subscription {
     /// When the next notice is due that nothing is heard.
     notice_at: Timestamp,
     silent_since: Option<Timestamp>,
+    doubt: Option<Doubt>,
     tally: Tally,
 }
 
@@ -195,6 +199,7 @@ impl Subscription {
             joined_at: now,
             notice_at: now.after(NOTICE_INTERVAL),
             silent_since: None,
+            doubt: None,
             tally: Tally::default(),
             config,
         };
@@ -320,7 +325,7 @@ impl Subscription {
         let silent =
             self.silent_since.map(|since| since.after(self.config.defaults.silent_timeout));
         let notice = self.session.is_none().then_some(self.notice_at);
-        let all = [timer, held, silent, notice, self.ways.fallback_due()];
+        let all = [timer, held, silent, notice, self.doubt_due(), self.ways.fallback_due()];
         all.into_iter().flatten().min().unwrap_or(Timestamp::NEVER)
     }
 
@@ -401,9 +406,9 @@ fn receiver_config(config: &SubscriptionConfig, room: ByteCount) -> ReceiverConf
         mute: defaults.mute,
         max_tries: MAX_TRIES,
         silent_after: SILENT_AFTER.min(defaults.silent_timeout),
-        keys: None,
-        unix_us: 0,
-        max_clock_skew: Duration::ZERO,
+        keys: defaults.keys.clone(),
+        unix_us: Clock::unix_us(),
+        max_clock_skew: defaults.max_clock_skew,
         seed: chance::seed(),
     }
 }

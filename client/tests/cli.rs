@@ -302,7 +302,12 @@ fn what_cannot_be_meant_is_wrong_usage() {
         (vec!["receive", &first, "--for", "30"], "200ms, 10s"),
         (vec!["receive", &first, "--metrics", "nowhere"], "no address for metrics"),
         (vec!["receive", &first, "--interface", "a b"], "names no interface"),
-        (vec!["receive", &first, "--key", "x"], "unexpected argument '--key'"),
+        (vec!["receive", &first, "--key", "/nowhere/x"], "the key cannot be read from /nowhere/x"),
+        (
+            vec!["receive", &first, "--key", "x", "--allow-compare"],
+            "'--key <FILE>' cannot be used with '--allow-compare'",
+        ),
+        (vec!["receive", &first, "--signed", "x"], "unexpected argument '--signed'"),
         (vec!["receive"], "ENDPOINT"),
         (vec!["status", "--control-name", "../x"], "a name has letters"),
     ] {

@@ -7,6 +7,7 @@
 //! | time for the state machines | [`clock`] |
 //! | chance | [`chance`] |
 //! | how many descriptors it may open | [`descriptors`] |
+//! | files that hold a key | [`key_file`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
@@ -27,6 +28,7 @@ mod connection;
 pub mod descriptors;
 pub mod http;
 pub mod interface;
+pub mod key_file;
 pub mod link_watch;
 pub mod logging;
 pub mod metrics;

@@ -61,7 +61,7 @@ pub fn read(path: &Path, longest: u64) -> Result<Vec<u8>, SecretError> {
 
 /// The group of root is root: and where systemd hands out a credential by an access list, the bits of
 /// the group show its mask.
-fn is_open(mode: u32, group: u32) -> bool {
+pub(crate) fn is_open(mode: u32, group: u32) -> bool {
     mode & 0o007 != 0 || mode & 0o070 != 0 && group != 0
 }
 

@@ -363,7 +363,7 @@ impl Receiver {
     fn notice_silence(&mut self, now: Timestamp) {
         let after = self.config.silent_after;
         let Some(session) = &mut self.session else { return };
-        if !session.silent && !session.end_handed_out && now.since(session.heard) >= after {
+        if session.may_fall_silent() && now.since(session.heard) >= after {
             session.silent = true;
             let session = session.id;
             self.events.push_back(Event::Silent { session, after });
@@ -372,8 +372,7 @@ impl Receiver {
 
     fn silence_due(&self) -> Option<Timestamp> {
         let session = self.session.as_ref()?;
-        let waits = !session.silent && !session.end_handed_out;
-        waits.then(|| session.heard.after(self.config.silent_after))
+        session.may_fall_silent().then(|| session.heard.after(self.config.silent_after))
     }
 
     /// Brings the count of what did not come up to date.

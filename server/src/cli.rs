@@ -5,15 +5,18 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use aws_lc_rs::rand;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use host::logging;
 use host::reload::Reload;
 use host::shutdown::{Shutdown, follow_signals};
 use host::supervisor::Supervisor;
 use host::token::Token;
+use host::{key_file, logging};
+use proto::seal::Key;
 use proto::wire::Name;
+use zeroize::Zeroizing;
 
 use crate::compare::{self, Compare};
 use crate::config::file::ConfigFile;
@@ -47,6 +50,16 @@ pub enum Command {
     /// Send the same bytes by several ways to those who listen now and allow it, and say what each
     /// cost
     Compare(Box<Compare>),
+    /// Make a key for --key, in a new file that only its owner may read
+    Keygen(Keygen),
+}
+
+/// Makes a key.
+#[derive(Args, Debug)]
+pub struct Keygen {
+    /// The file, which must not be there yet
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Sends one stream.
@@ -114,6 +127,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Top(top) => return top::main(&top),
         Command::Compare(compare) => return self::compare(&compare),
+        Command::Keygen(keygen) => return self::keygen(&keygen),
     };
     let (config, program) = match configured {
         Ok(configured) => configured,
@@ -141,6 +155,20 @@ fn compare(compare: &Compare) -> ExitCode {
     match compared {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(INCOMPLETE),
+        Err(error) => {
+            eprintln!("publisher: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn keygen(keygen: &Keygen) -> ExitCode {
+    let mut bytes = Zeroizing::new([0; 32]);
+    let made =
+        rand::fill(bytes.as_mut()).map_err(|_| anyhow!("the system gives no random numbers"));
+    let made = made.and_then(|()| Ok(key_file::create(&keygen.file, &Key::new(*bytes))?));
+    match made {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("publisher: {error:#}");
             ExitCode::FAILURE

@@ -7,13 +7,16 @@ pub mod route;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use host::http::HttpAddress;
+use host::key_file;
 use host::token::Token;
 use proto::config::{Ahead, Flow, Interleave, Tuning};
 use proto::endpoint::{Endpoint, same_ethernet_mac};
+use proto::seal::{Keyring, TAG_LEN};
 use proto::units::SizeOrDuration;
 use proto::wire::{CODED_HEADER_LEN, CODED_PREFIX_LEN, Name, StreamMode};
 use proto::{Bitrate, ByteCount, Delivery, StreamId};
@@ -60,6 +63,8 @@ pub struct StreamConfig {
     pub datagram_len: u16,
     /// What Ethernet, IP and UDP add to it, in bytes: the most of all routes.
     pub overhead_len: u16,
+    /// Seals it; `None`: it is not sealed.
+    pub keys: Option<Keyring>,
     /// Data packets in a full block.
     pub k: u8,
     /// Parity that is sent before anyone asks.
@@ -153,7 +158,9 @@ impl Config {
 impl StreamConfig {
     /// Payload that a full packet carries, in bytes.
     pub(crate) fn payload_len(&self) -> usize {
-        usize::from(self.datagram_len).saturating_sub(CODED_HEADER_LEN + CODED_PREFIX_LEN)
+        let tag_len = if self.keys.is_some() { TAG_LEN } else { 0 };
+        let around = CODED_HEADER_LEN + CODED_PREFIX_LEN + tag_len;
+        usize::from(self.datagram_len).saturating_sub(around)
     }
 
     fn new(flags: StreamFlags) -> Result<Self, ConfigError> {
@@ -199,6 +206,7 @@ impl StreamConfig {
             delivery: delivery(flags.deadline)?,
             datagram_len,
             overhead_len,
+            keys: keys(flags.key.as_deref())?,
             k: block(flags.block)?,
             ahead: flags.parity.unwrap_or_default(),
             interleave: flags.interleave.unwrap_or_default(),
@@ -257,6 +265,10 @@ fn mode(input: &InputSpec, messages: Option<bool>) -> Result<StreamMode, ConfigE
         (_, None | Some(false)) => Ok(StreamMode::Bytes),
         (false, Some(true)) => Err(ConfigError::NoMessages),
     }
+}
+
+fn keys(path: Option<&Path>) -> Result<Option<Keyring>, ConfigError> {
+    Ok(path.map(key_file::read).transpose()?.map(Keyring::of_group))
 }
 
 fn delivery(deadline: Option<Duration>) -> Result<Delivery, ConfigError> {

@@ -56,6 +56,11 @@ pub struct StreamFlags {
     #[serde(deserialize_with = "value::ttl_in_file")]
     pub ttl: Option<u8>,
 
+    /// Seal the stream with the key in this file, which `publisher keygen` makes: who has it not reads
+    /// nothing and is not believed [default: not sealed]
+    #[arg(long, value_name = "FILE", env = "ONECAST_KEY")]
+    pub key: Option<PathBuf>,
+
     /// Whether subscribers on this machine hear the stream [default: true]
     #[arg(
         long = "loop",
@@ -240,6 +245,7 @@ impl StreamFlags {
             looped: looped.or(below.looped),
             no_loop: false,
             dscp: self.dscp.or(below.dscp),
+            key: self.key.or(below.key),
             rate: self.rate.or(below.rate),
             deadline: self.deadline.or(below.deadline),
             mtu: self.mtu.or(below.mtu),

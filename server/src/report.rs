@@ -89,6 +89,15 @@ pub enum News {
         /// Packets it is given.
         packets: u64,
     },
+    /// Something came that is not believed; told once for each cause.
+    NotBelieved {
+        /// The stream.
+        stream: String,
+        /// Why.
+        cause: String,
+        /// Where it came from.
+        from: String,
+    },
     /// The circuit breaker opened or closed by a step.
     Breaker {
         /// The stream.
@@ -137,6 +146,11 @@ impl News {
             Event::SubscriberEvicted { subscriber, name, reason } => {
                 Self::SubscriberEvicted { who: who(subscriber, name), reason: reason.name() }
             }
+            Event::NotBelieved { cause, from } => Self::NotBelieved {
+                stream: stream.to_string(),
+                cause: cause.to_string(),
+                from: from.to_string(),
+            },
             Event::Breaker { state } => Self::Breaker {
                 stream: stream.to_string(),
                 state: state.name(),

@@ -110,6 +110,9 @@ fn log(news: &News) {
         News::SubscriberEvicted { who: Who { stream, subscriber, .. }, reason } => {
             tracing::warn!(stream, subscriber, reason, "subscriber let go: not waiting for it");
         }
+        News::NotBelieved { stream, cause, from } => {
+            tracing::warn!(stream, from, "what a host says is not believed: {cause}");
+        }
         News::Breaker { stream, state, open: true } => {
             tracing::warn!(
                 stream,

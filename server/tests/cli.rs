@@ -245,3 +245,39 @@ fn help_and_version_are_there() {
     let usage = publisher(&["send"]);
     assert_eq!(usage.status.code(), Some(2));
 }
+
+#[test]
+fn a_key_is_made_for_its_owner_alone_and_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("group.key");
+    let path = key.to_str().unwrap();
+    let made = publisher(&["keygen", path]);
+    assert_eq!((made.status.code(), made.stdout.len(), made.stderr.len()), (Some(0), 0, 0));
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&key).unwrap();
+    assert!(text.trim_end().len() == 64 && text.trim_end().bytes().all(|c| c.is_ascii_hexdigit()));
+    let line = refused(&publisher(&["keygen", path]), 1);
+    assert!(line.starts_with("the key cannot be written to"), "{line}");
+    assert_eq!(fs::read_to_string(&key).unwrap(), text);
+    let other = folder.path().join("other.key");
+    publisher(&["keygen", other.to_str().unwrap()]);
+    assert_ne!(fs::read_to_string(&other).unwrap(), text);
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused_with_the_mode_to_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("group.key");
+    let path = key.to_str().unwrap();
+    publisher(&["keygen", path]);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let line = send_refused(2, &["--to", GROUP, "--key", path]);
+    assert!(line.contains("(mode 644)") && line.contains(&format!("chmod 600 {path}")), "{line}");
+    let missing = send_refused(2, &["--to", GROUP, "--key", "/nowhere/key"]);
+    assert!(missing.contains("the key cannot be read from /nowhere/key"), "{missing}");
+    let written = folder.path().join("wrong.key");
+    fs::write(&written, "hunter2\n").unwrap();
+    fs::set_permissions(&written, fs::Permissions::from_mode(0o600)).unwrap();
+    let wrong = send_refused(2, &["--to", GROUP, "--key", written.to_str().unwrap()]);
+    assert!(wrong.contains("64 hexadecimal digits") && !wrong.contains("hunter2"), "{wrong}");
+}

@@ -1,14 +1,17 @@
 //! What a subscription is told before it begins.
 
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use host::interface::InterfaceSpec;
+use host::key_file;
 use host::shutdown::Shutdown;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
+use proto::seal::Keyring;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
@@ -30,6 +33,7 @@ pub struct Builder {
     fallback: Option<Endpoint>,
     on_full: Option<OnFull>,
     defaults: Defaults,
+    key: Option<PathBuf>,
     run_for: Option<Duration>,
     is_hashed: bool,
     spin: bool,
@@ -43,6 +47,7 @@ impl Builder {
             fallback: None,
             on_full: None,
             defaults,
+            key: None,
             run_for: None,
             is_hashed: false,
             spin: false,
@@ -109,6 +114,20 @@ impl Builder {
         self
     }
 
+    /// Hears only what is sealed with the key in this file, the publisher's; otherwise only what is
+    /// not sealed.
+    pub fn key(mut self, file: impl Into<PathBuf>) -> Self {
+        self.key = Some(file.into());
+        self
+    }
+
+    /// With a key, and where nothing is sent: how far from now the start of a session may be;
+    /// otherwise a minute.
+    pub fn max_clock_skew(mut self, skew: Duration) -> Self {
+        self.defaults.max_clock_skew = skew;
+        self
+    }
+
     /// A session that ends in silence is given up after this; otherwise after 30 s.
     pub fn silent_timeout(mut self, timeout: Duration) -> Self {
         self.defaults.silent_timeout = timeout;
@@ -168,10 +187,12 @@ impl Builder {
     }
 
     /// What is to be received, and where it can be read then.
-    fn into_config(self) -> anyhow::Result<(Config, Inbox, bool)> {
+    fn into_config(mut self) -> anyhow::Result<(Config, Inbox, bool)> {
         if let Some(group) = self.endpoint.group() {
             group.check_joinable()?;
         }
+        let key = self.key.as_deref().map(key_file::read).transpose()?;
+        self.defaults.keys = key.map(Keyring::of_group);
         let inbox = Inbox::default();
         let output = OutputSpec::Program(inbox.clone());
         let mut subscription = self.defaults.subscription(self.endpoint, output);

@@ -117,6 +117,9 @@ impl Subscription {
         if self.is_idle_trial(now) {
             return Some(Ended::Silent);
         }
+        if let Some(ended) = self.gives_up(now) {
+            return Some(ended);
+        }
         let timeout = self.config.defaults.silent_timeout;
         let is_silent = self.silent_since.is_some_and(|since| since.after(timeout) <= now);
         (is_silent && self.config.sessions == Sessions::Once).then_some(Ended::Silent)

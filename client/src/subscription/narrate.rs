@@ -44,6 +44,9 @@ impl Subscription {
                 reason = reason.name(),
                 "the publisher let this subscriber go, and does not want it back"
             ),
+            Event::NotBelieved { cause, from } => {
+                self.on_not_believed(*cause, *from, now, records);
+            }
             Event::MtuSuspected { datagram_len } => tracing::warn!(
                 group,
                 datagram_len,
@@ -85,7 +88,9 @@ impl Subscription {
         self.notice_at = now.after(NOTICE_INTERVAL);
         let waited = now.since(self.joined_at).as_secs();
         let (group, interface) = (&self.group, &self.interface);
-        if self.tally.join_to_first.is_some() {
+        if self.doubt.is_some() {
+            tracing::warn!(group, waited_s = waited, "nothing is heard that can be believed");
+        } else if self.tally.join_to_first.is_some() {
             tracing::warn!(
                 group,
                 waited_s = waited,

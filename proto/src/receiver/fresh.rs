@@ -48,11 +48,13 @@ impl Fresh {
 
     /// Whether to ask now; if so it is taken as done.
     fn asks(&mut self, now: Timestamp) -> Option<u128> {
-        let Self::Asked { nonce, due, interval, .. } = self else { return None };
+        let Self::Asked { nonce, due, interval, since } = self else { return None };
         if *due > now {
             return None;
         }
-        *due = now.after(*interval);
+        // Once doubt is due it is told, not when it happens to be asked next.
+        let doubt = Some(since.after(DOUBT_AFTER)).filter(|doubt| *doubt > now);
+        *due = now.after(*interval).min(doubt.unwrap_or(Timestamp::NEVER));
         *interval = (*interval * 2).min(LAST_RETRY);
         Some(*nonce)
     }

@@ -152,6 +152,11 @@ impl Session {
         self.end_handed_out || now.since(heard) > self.heartbeat_max * 2
     }
 
+    /// Whether its silence would be news: not of one that may be a recording.
+    pub(super) fn may_fall_silent(&self) -> bool {
+        !self.silent && !self.end_handed_out && self.fresh.is_shown()
+    }
+
     /// Whether all of it was handed out.
     pub(super) fn is_done(&self) -> bool {
         self.end.is_some_and(|end| self.window.next() >= end.lead)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use host::interface::{Family, InterfaceError, InvalidInterface};
+use host::key_file::KeyFileError;
 use host::secret::SecretError;
 use proto::wire::{Name, NameError};
 
@@ -82,6 +83,9 @@ pub enum ConfigError {
         /// The interface.
         interface: String,
     },
+    /// There is no key in the file that was named.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
     /// The name that was taken from the input.
     #[error(transparent)]
     Name(#[from] NameError),

@@ -1,5 +1,6 @@
 //! What a stream of messages is told before it starts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -49,6 +50,13 @@ impl Builder {
     /// Sends by this interface; must be said where there are several.
     pub fn interface(mut self, interface: InterfaceSpec) -> Self {
         self.flags.interface = Some(interface);
+        self
+    }
+
+    /// Seals the stream with the key in this file: who has it not reads nothing and is not believed;
+    /// otherwise it is not sealed.
+    pub fn key(mut self, file: impl Into<PathBuf>) -> Self {
+        self.flags.key = Some(file.into());
         self
     }
 

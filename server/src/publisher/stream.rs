@@ -272,7 +272,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         finish_timeout: config.finish_timeout,
         flow: config.flow,
         heartbeat: HEARTBEAT,
-        keys: None,
+        keys: config.keys.clone(),
         seed: random()?,
     })
 }
