@@ -52,6 +52,7 @@ field(ProtoField.uint8, "flags", "Flags", base.HEX)
 field(ProtoField.uint8, "flags.depth_log2", "Interleaving depth, log2", base.DEC, nil, 0x07)
 field(ProtoField.bool, "flags.report_wanted", "A report is wanted", 8, nil, 0x80)
 field(ProtoField.bool, "flags.no_digest", "The End will tell no SHA-256", 8, nil, 0x80)
+field(ProtoField.bool, "flags.echo_only", "Nothing is wanted but an announce", 8, nil, 0x80)
 field(ProtoField.bool, "flags.by_unicast", "What goes to the group is wanted by unicast", 8, nil, 0x80)
 u8("key_epoch", "Key epoch")
 u16("stream", "Stream")
@@ -61,7 +62,8 @@ us("sent_at", "Sent at")
 u32("block", "Block starts at seq (low 32 bits)")
 u8("index", "Index")
 u8("k", "k")
-bytes("sealed", "Sealed body and tag")
+bytes("sealed", "Sealed body")
+bytes("tag", "Tag")
 -- §3.1 to §3.3
 u16("len", "Payload length")
 field(ProtoField.uint8, "prefix_flags", "Prefix flags", base.HEX)
@@ -523,6 +525,31 @@ local BODIES = {
 -- The shortest datagram of a kind that is answered: no answer is longer (§4.4).
 local LEAST = { [10] = 58, [13] = 66 }
 
+-- §3.10, §4.13: of a register that asks for an announce
+local LEAST_ECHO_ONLY = 181
+
+-- §4.13: what subscribers say shows their id, also when it is sealed
+local FEEDBACK = {
+    [4] = true, [9] = true, [10] = true, [12] = true, [13] = true, [16] = true, [19] = true,
+}
+
+-- §4.13
+local TAG_LEN = 16
+
+local function sealed(r, kind, pinfo)
+    pinfo.cols.info:append(" (sealed)")
+    if FEEDBACK[kind] then
+        r:all({ { "subscriber", 16 } })
+    end
+    if r:left() < TAG_LEN then
+        refuse("truncated: no tag")
+    end
+    if r:left() > TAG_LEN then
+        r:add("sealed", r:left() - TAG_LEN)
+    end
+    r:add("tag", TAG_LEN)
+end
+
 -- §5
 local function extensions(r)
     while r:left() > 0 do
@@ -539,7 +566,7 @@ local function extensions(r)
     end
 end
 
--- §2; gives kind and key epoch.
+-- §2; gives kind, key epoch and flags.
 local function header(r)
     r:add("version", 1)
     local kind = r:number("kind", 1)
@@ -553,10 +580,12 @@ local function header(r)
         item:add(f["flags.no_digest"], flags)
     elseif kind == 9 or kind == 12 then
         item:add(f["flags.by_unicast"], flags)
+    elseif kind == 10 then
+        item:add(f["flags.echo_only"], flags)
     end
     local epoch = r:number("key_epoch", 1)
     r:all({ { "stream", 2 }, { "session", 8 }, { "number", 8 }, { "sent_at", 4 } })
-    return kind, epoch
+    return kind, epoch, flags:uint()
 end
 
 local function place_in_block(r, kind, pinfo)
@@ -584,7 +613,7 @@ local function packet(r, pinfo)
     if r:left() > 9000 then
         refuse("longer than 9000 bytes")
     end
-    local kind, epoch = header(r)
+    local kind, epoch, flags = header(r)
     if not KINDS[kind] then
         r.tree:add_proto_expert_info(unknown, "kind " .. kind .. " is not known")
         pinfo.cols.info = "kind " .. kind
@@ -595,15 +624,12 @@ local function packet(r, pinfo)
         place_in_block(r, kind, pinfo)
     end
     if epoch ~= 0 and not onecast.prefs.opened then
-        pinfo.cols.info:append(" (sealed)")
-        if r:left() > 0 then
-            r:add("sealed", r:left())
-        end
-        return
+        return sealed(r, kind, pinfo)
     end
     BODIES[kind](r)
     extensions(r)
-    if r.tvb:len() < (LEAST[kind] or 0) then
+    local asks_echo = kind == 10 and flags >= 0x80
+    if r.tvb:len() < (asks_echo and LEAST_ECHO_ONLY or LEAST[kind] or 0) then
         refuse("truncated: shorter than its answer")
     end
 end

@@ -173,17 +173,39 @@ fn names_in_any_script_are_no_fault() {
 }
 
 #[test]
-fn a_sealed_body_is_not_read() {
-    let Some(tshark) = Tshark::find("a_sealed_body") else {
+fn of_a_sealed_packet_what_is_in_clear_is_shown_and_no_more() {
+    let Some(tshark) = Tshark::find("of_a_sealed_packet") else {
         return;
     };
-    let rows = tshark.fields(&[vector(Kind::Manifest)], &[EXPERT, "sealed", "signature"]);
-    let body: String =
-        vector(Kind::Manifest).iter().skip(26).fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        });
-    assert_eq!(rows, [format!("|{body}|")]);
+    let document = include_str!("../../docs/PROTOCOL.md");
+    let (_, vectors) = document.split_once("### Vectors: sealed").unwrap();
+    let (_, vectors) = vectors.split_once("```text\n").unwrap();
+    let vectors: String = vectors.split("```").next().unwrap().split_whitespace().collect();
+    let [data, heartbeat, bye] = ["data", "heartbeat", "bye"].map(|kind| {
+        let hex = vectors.split_once(kind).unwrap().1;
+        let digits: Vec<u8> = hex.bytes().take_while(u8::is_ascii_hexdigit).collect();
+        let pair = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        digits.chunks_exact(2).map(pair).collect::<Vec<u8>>()
+    });
+    let cut = bye[..42 + 15].to_vec();
+    let fields = ["malformed", "block", "subscriber", "sealed", "tag"];
+    let rows = tshark.fields(&[data.clone(), heartbeat.clone(), bye.clone(), cut], &fields);
+    let shown = |datagram: &[u8], from: usize, to: usize| hex(&datagram[from..to]);
+    let ends = |datagram: &[u8], clear: usize| {
+        let body = datagram.len() - 16;
+        format!("{}|{}", shown(datagram, clear, body), shown(datagram, body, body + 16))
+    };
+    assert_eq!(rows[0], format!("|1024||{}", ends(&data, 32)));
+    assert_eq!(rows[1], format!("|||{}", ends(&heartbeat, 26)));
+    assert_eq!(rows[2], format!("||{}|{}", shown(&bye, 26, 42), ends(&bye, 42)));
+    assert!(rows[3].starts_with('1'), "{}", rows[3]);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 #[test]
