@@ -12,6 +12,7 @@
 //! | pace, slow receivers, lasting loss, few askers | `flow.rs` |
 //! | partitions, deaths, every kind of packet lost | `faults.rs` |
 //! | each fault with several seeds | `matrix.rs` |
+//! | sealed streams, recordings, strangers | `sealed.rs` |
 //! | a thousand receivers | `scale.rs` |
 //! | many seeds, and those that failed once | `seeds.rs` |
 //! | what must hold after every step | `invariants.rs` |
@@ -27,6 +28,7 @@ mod matrix;
 mod repair;
 mod restart;
 mod scale;
+mod sealed;
 mod seeds;
 mod timely;
 
