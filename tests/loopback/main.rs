@@ -11,6 +11,7 @@
 
 mod messages;
 mod reload;
+mod sealed;
 mod ways;
 
 use std::net::UdpSocket;
