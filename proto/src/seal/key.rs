@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 /// A secret of 32 bytes that a group shares. Its memory is cleared when it is dropped, and it
@@ -39,6 +40,15 @@ impl Key {
     }
 }
 
+/// In a time that does not tell where they differ.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.bytes(), other.bytes()).is_ok()
+    }
+}
+
+impl Eq for Key {}
+
 impl FromStr for Key {
     type Err = KeyError;
 
@@ -60,7 +70,7 @@ impl fmt::Debug for Key {
 }
 
 /// Secrets by epoch. What is said is sealed under the newest; what is heard may be of any.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyring(Vec<(u8, Key)>);
 
 impl Keyring {

@@ -73,6 +73,7 @@ fn fixed(before: &StreamConfig, after: &StreamConfig) -> Vec<&'static str> {
     let differs = [
         ("input", !before.input.is_same(&after.input)),
         ("to", !is_same_way(&before.routes, &after.routes)),
+        ("key", before.keys != after.keys),
         ("messages", before.mode != after.mode),
         ("deadline", before.delivery != after.delivery),
         ("mtu", before.datagram_len != after.datagram_len),
@@ -121,6 +122,25 @@ mod tests {
         assert_eq!(names(&plan.retuned), ["b"]);
         assert_eq!(plan.retuned[0].rate, Some(proto::Bitrate(2_000_000)));
         assert!(plan.refused.is_empty(), "{:?}", plan.refused);
+    }
+
+    #[test]
+    fn another_key_is_not_taken_for_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = |byte: u8| {
+            let path = folder.path().join(byte.to_string());
+            host::key_file::create(&path, &proto::seal::Key::new([byte; 32])).unwrap();
+            format!("key = '{}'", path.display())
+        };
+        let (one, two) = (key(1), key(2));
+        let refused = |before: &str, after: &str| {
+            Plan::of(&config(&[("a", before)]), config(&[("a", after)])).refused
+        };
+        for (before, after) in [(one.as_str(), two.as_str()), (&one, ""), ("", &two)] {
+            let refused = refused(before, after);
+            assert!(refused[0].starts_with("stream a: key cannot change"), "{refused:?}");
+        }
+        assert!(refused(&one, &one).is_empty());
     }
 
     #[test]
