@@ -145,6 +145,12 @@ fn two_groups_on_one_port_do_not_mix() {
     for (program, groups) in [(&one, 1), (&other, 1), (&both, 2)] {
         program.wait_for_count("joined", groups, PATIENCE);
     }
+    // The kernel tells the switch some milliseconds later: whoever hears less than the first announce
+    // does not know the session yet.
+    let groups_of_test = ["239.1.2.3", "239.1.2.4"].map(|group| group.parse::<IpAddr>().unwrap());
+    stage.wait_for_mdb(PATIENCE, |mdb| {
+        mdb.iter().filter(|entry| groups_of_test.contains(&entry.group)).count() == 4
+    });
     let send = |i: usize| {
         let args = [files[i].to_str().unwrap(), "--to", groups[i], "--rate", "40M"];
         stage.publisher(&[&args[..], &["--wait-for", "2"]].concat())
