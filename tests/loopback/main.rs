@@ -118,6 +118,23 @@ fn a_file_arrives_whole_and_both_sides_say_so() {
 }
 
 #[test]
+fn without_a_digest_nobody_computes_one_and_the_length_says_what_is_whole() {
+    let desk = Desk::new(1_000_001);
+    let (endpoint, stop) = ("udp://239.255.41.19:5059", Shutdown::new());
+    let output = desk.path("out");
+    let received = subscribe(vec![subscription(endpoint, text(&output), &defaults(None))], &stop);
+    let flags = StreamFlags {
+        digest: Some("none".parse().unwrap()),
+        ..stream(text(&desk.path("source")), endpoint)
+    };
+    let sent = publish(vec![flags], &stop).join().unwrap();
+    let received = received.join().unwrap();
+    assert!(received.is_complete() && sent.is_complete(), "{received:?} {sent:?}");
+    assert_eq!(desk.read("out").as_ref(), Some(&desk.source));
+    assert_eq!((&received.streams[0].sha256, &sent.streams[0].source_sha256), (&None, &None));
+}
+
+#[test]
 fn what_is_lost_reordered_and_doubled_on_the_way_is_mended() {
     let desk = Desk::new(4_000_000);
     let (endpoint, stop) = ("udp://239.255.41.2:5042", Shutdown::new());
