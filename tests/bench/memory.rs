@@ -171,7 +171,7 @@ impl Pair {
             }
             while let Some(delivered) = self.receiver.pull(self.now) {
                 if let Delivered::Payload(payload) = delivered {
-                    self.delivered_packets += 1;
+                    self.delivered_packets += payload.range.len();
                     self.delivered_bytes += payload.bytes.len() as u64;
                 }
             }

@@ -105,14 +105,18 @@ impl Pacer {
     /// all of it where there was nothing to send.
     pub(in crate::sender) fn on_sent(&mut self, wire_bytes: usize, now: Timestamp) {
         let Some(rate) = self.rate else { return };
+        let takes = rate.duration_of(wire_bytes as u64);
         if self.is_over(now) {
-            let owed = if self.is_awaited { DEBT } else { Duration::ZERO };
+            // Every timer is a little late: by that the next one may be sooner, or the rate would
+            // never be reached.
+            let (owed, late) =
+                if self.is_awaited { (DEBT, takes / 3) } else { (Duration::ZERO, Duration::ZERO) };
+            (self.since, self.sent) = (self.next().max(now.before(late)), 0);
             self.scheduled = self.scheduled.max(now.before(owed));
-            (self.since, self.sent) = (now, 0);
         }
         self.is_awaited = false;
         self.sent += wire_bytes as u64;
-        self.scheduled = self.scheduled.after(rate.duration_of(wire_bytes as u64));
+        self.scheduled = self.scheduled.after(takes);
         let takes = rate.duration_of(self.sent);
         self.earliest = self.since.after(takes - takes / CATCH_UP);
     }
@@ -232,6 +236,22 @@ mod tests {
         assert_eq!(counts.iter().sum::<u64>() + above, 1_999);
         assert_eq!(counts[7], 20, "1 ms and not more than 1.28: {counts:?}");
         assert!(sum_ns >= 20_000_000);
+    }
+
+    #[test]
+    fn timers_that_are_always_late_cost_no_rate() {
+        let mut pacer = Pacer::new(Some(Bitrate(2_000_000_000)), Duration::from_micros(450));
+        let mut now = Timestamp::from_secs(1);
+        let mut sent = 0_usize;
+        while now < Timestamp::from_secs(2) {
+            now = now.max(pacer.ready_at()).after(Duration::from_micros(60));
+            let burst = pacer.burst_datagrams(1_514, 44, now) * 1_514;
+            pacer.on_sent(burst, now);
+            pacer.await_turn();
+            sent += burst;
+        }
+        let share = sent as f64 * 8.0 / 2e9;
+        assert!((share - 1.0).abs() < 0.002, "{share}");
     }
 
     #[test]
