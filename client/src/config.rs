@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
+use host::receive_buffer;
 use host::token::Token;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
@@ -137,7 +138,7 @@ impl Default for Defaults {
             stream: None,
             name: Name::default(),
             window: WINDOW,
-            receive_buffer: RECEIVE_BUFFER,
+            receive_buffer: receive_buffer::LARGEST,
             fallback_after: FALLBACK_AFTER,
             allow_compare: false,
             impair: None,
@@ -167,22 +168,6 @@ impl SubscriptionConfig {
 
 /// A quarter of a second at 1 Gbit/s: several round trips of repair.
 pub(crate) const WINDOW: ByteCount = ByteCount(32 * 1024 * 1024);
-
-/// What each of so many groups asks for: what is read at once by one thread needs less of a buffer each
-/// the more of them there are, and the kernel's memory is not endless.
-pub(crate) fn receive_buffer(groups: usize) -> ByteCount {
-    let share = ALL_RECEIVE_BUFFERS / u64::try_from(groups.max(1)).unwrap_or(u64::MAX);
-    ByteCount(share.clamp(LEAST_RECEIVE_BUFFER, RECEIVE_BUFFER.0))
-}
-
-/// What a kernel with the usual limit of 4 MiB grants is 8 MiB of its own accounting.
-pub(crate) const RECEIVE_BUFFER: ByteCount = ByteCount(8 * 1024 * 1024);
-
-/// Of all groups together.
-const ALL_RECEIVE_BUFFERS: u64 = 256 * 1024 * 1024;
-
-/// Two bursts of the longest kind: less would lose what one turn of the thread leaves waiting.
-const LEAST_RECEIVE_BUFFER: u64 = 256 * 1024;
 
 /// Two of the longest times between heartbeats.
 pub(crate) const FALLBACK_AFTER: Duration = Duration::from_secs(2);

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use host::key_file::{self, KeyFileError};
+use host::receive_buffer;
 use host::secret::SecretError;
 use host::token::Token;
 use proto::config::Start;
@@ -20,7 +21,7 @@ use proto::{ByteCount, Delivery};
 
 use crate::config::{
     Config, ControlConfig, Defaults, FALLBACK_AFTER, MAX_CLOCK_SKEW, SILENT_TIMEOUT,
-    SubscriptionConfig, WINDOW, receive_buffer,
+    SubscriptionConfig, WINDOW,
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
@@ -326,7 +327,7 @@ impl StreamFlags {
             stream: self.stream,
             name: self.name.unwrap_or_else(host_name),
             window: self.window,
-            receive_buffer: self.rcvbuf.unwrap_or_else(|| receive_buffer(endpoints)),
+            receive_buffer: self.rcvbuf.unwrap_or_else(|| receive_buffer::of_each(endpoints)),
             fallback_after: self.fallback_after.unwrap_or(FALLBACK_AFTER),
             allow_compare: self.allow_compare,
             impair: self.impair,

@@ -1,14 +1,14 @@
 //! Files that hold a key: read only if nobody else can, written so that nobody else can.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use proto::seal::{Key, KeyError};
 use zeroize::Zeroizing;
 
-use crate::secret::is_open;
+use crate::secret;
 
 /// Why there is no key. It never says what stands in the file.
 #[derive(Debug, thiserror::Error)]
@@ -77,15 +77,10 @@ pub fn create(path: &Path, key: &Key) -> Result<(), KeyFileError> {
     written.map_err(|error| KeyFileError::Unwritable { path: path.to_owned(), error })
 }
 
-/// The permissions are those of what is read, whatever the path leads to meanwhile.
 fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let failed = |error| KeyFileError::Unreadable { path: path.to_owned(), error };
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    let mode = metadata.mode() & 0o777;
-    if is_open(mode, metadata.gid()) {
-        return Err(KeyFileError::Open { path: path.to_owned(), mode });
-    }
+    let open = |mode| KeyFileError::Open { path: path.to_owned(), mode: mode & 0o777 };
+    let file = secret::open(path).map_err(failed)?.map_err(open)?;
     // Memory that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(LONGEST));
     file.take(LONGEST as u64).read_to_string(&mut text).map_err(failed)?;
@@ -98,7 +93,7 @@ const LONGEST: usize = 256;
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 

@@ -8,6 +8,7 @@
 //! | chance | [`chance`] |
 //! | how many descriptors it may open | [`descriptors`] |
 //! | files that hold a key | [`key_file`] |
+//! | how large receive buffers are | [`receive_buffer`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
@@ -34,6 +35,7 @@ pub mod logging;
 pub mod metrics;
 mod page;
 pub mod poller;
+pub mod receive_buffer;
 pub mod registry;
 pub mod reload;
 pub mod secret;

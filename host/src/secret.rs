@@ -47,21 +47,25 @@ pub enum SecretError {
 /// When it cannot be read, or others than its owner may.
 pub fn read(path: &Path, longest: u64) -> Result<Vec<u8>, SecretError> {
     let unreadable = |error| SecretError::Unreadable { path: path.to_owned(), error };
-    let file = File::open(path).map_err(unreadable)?;
-    // Of the file that is open: another could be in its place by now.
-    let metadata = file.metadata().map_err(unreadable)?;
-    if is_open(metadata.mode(), metadata.gid()) {
-        let mode = metadata.mode() & 0o7777;
-        return Err(SecretError::Open { path: path.to_owned(), mode });
-    }
+    let file = open(path).map_err(unreadable)?;
+    let file = file.map_err(|mode| SecretError::Open { path: path.to_owned(), mode })?;
     let mut secret = Vec::new();
     file.take(longest + 1).read_to_end(&mut secret).map_err(unreadable)?;
     Ok(secret)
 }
 
+/// Opens `path`; gives its permissions instead if others than its owner may read or change it.
+pub(crate) fn open(path: &Path) -> io::Result<Result<File, u32>> {
+    let file = File::open(path)?;
+    // Of the file that is open: another could be in its place by now.
+    let metadata = file.metadata()?;
+    let mode = metadata.mode() & 0o7777;
+    Ok(if is_open(mode, metadata.gid()) { Err(mode) } else { Ok(file) })
+}
+
 /// The group of root is root: and where systemd hands out a credential by an access list, the bits of
 /// the group show its mask.
-pub(crate) fn is_open(mode: u32, group: u32) -> bool {
+fn is_open(mode: u32, group: u32) -> bool {
     mode & 0o007 != 0 || mode & 0o070 != 0 && group != 0
 }
 

@@ -58,9 +58,7 @@ impl Publisher {
     /// [`SendError::TooLong`]; [`SendError::Ended`] when the stream has failed: [`Publisher::close`]
     /// says why.
     pub fn send(&self, message: &[u8]) -> Result<(), SendError> {
-        let at_once =
-            self.turns.as_ref().and_then(|turns| turns.lend(|| self.queue.try_push(message)));
-        at_once.unwrap_or_else(|| self.queue.send(message))
+        self.send_here(message).unwrap_or_else(|| self.queue.send(message))
     }
 
     /// Sends a message if that needs no waiting.
@@ -69,9 +67,12 @@ impl Publisher {
     ///
     /// As [`Publisher::send`], and [`SendError::Full`].
     pub fn try_send(&self, message: &[u8]) -> Result<(), SendError> {
-        let at_once =
-            self.turns.as_ref().and_then(|turns| turns.lend(|| self.queue.try_push(message)));
-        at_once.unwrap_or_else(|| self.queue.try_send(message))
+        self.send_here(message).unwrap_or_else(|| self.queue.try_send(message))
+    }
+
+    /// Sends it on this thread, if it may be done so at once.
+    fn send_here(&self, message: &[u8]) -> Option<Result<(), SendError>> {
+        self.turns.as_ref()?.lend(|| self.queue.try_push(message))
     }
 
     /// Lets what was sent go at once, without waiting for company.

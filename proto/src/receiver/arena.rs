@@ -25,8 +25,7 @@ impl Arena {
     /// A copy of `bytes` that lives as long as it is needed.
     pub(super) fn keep(&mut self, bytes: &[u8]) -> Bytes {
         if self.current.capacity() < bytes.len() {
-            let next = self.chunks.next(bytes.len());
-            self.chunks.give_back(std::mem::replace(&mut self.current, next));
+            self.chunks.renew(&mut self.current, bytes.len());
         }
         self.current.extend_from_slice(bytes);
         self.current.split().freeze()
@@ -34,10 +33,19 @@ impl Arena {
 }
 
 impl Chunks {
-    /// The chunk that was filled first, if all that was kept there is forgotten, or a new one; with
-    /// room for `len` bytes.
-    pub(super) fn next(&mut self, len: usize) -> BytesMut {
-        let len = len.max(CHUNK);
+    /// `current` has no room for `len` bytes: in its place comes the chunk that was filled first, if
+    /// all that was kept there is forgotten, or a new one.
+    pub(super) fn renew(&mut self, current: &mut BytesMut, len: usize) {
+        let next = self.next(len.max(CHUNK));
+        let full = std::mem::replace(current, next);
+        // What is beyond a few is given back to the system once it is forgotten.
+        if self.is_begun && self.filled.len() < MOST_FILLED {
+            self.filled.push_back(full);
+        }
+        self.is_begun = true;
+    }
+
+    fn next(&mut self, len: usize) -> BytesMut {
         if let Some(mut oldest) = self.filled.pop_front() {
             if oldest.try_reclaim(len) {
                 return oldest;
@@ -45,14 +53,6 @@ impl Chunks {
             self.filled.push_front(oldest);
         }
         BytesMut::with_capacity(len)
-    }
-
-    /// A chunk was filled: what is beyond a few is given back to the system once it is forgotten.
-    pub(super) fn give_back(&mut self, full: BytesMut) {
-        if self.is_begun && self.filled.len() < MOST_FILLED {
-            self.filled.push_back(full);
-        }
-        self.is_begun = true;
     }
 }
 

@@ -120,7 +120,7 @@ impl Receiver {
         let Some(session) = &self.session else { return };
         let info = session.info(session.restart);
         self.stats.sessions += 1;
-        // What is ready already is of this session, but for what may be handed out in any case.
+        // What is ready already belongs to it, but for what may be handed out in any case.
         let place = self.may_hand_out.take().unwrap_or(self.ready.len());
         self.ready.insert(place, Delivered::Session(Box::new(info.clone())));
         self.events.push_back(Event::Adopted(info));

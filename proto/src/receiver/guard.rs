@@ -52,7 +52,7 @@ impl Guard {
         self.secrets.newest()
     }
 
-    /// From now on this session is followed, which `header` brought.
+    /// From now on the session that `header` names is followed.
     fn follow(&mut self, header: &Header) {
         let Header { stream, session, number, .. } = *header;
         let other = self.other.take().filter(|(name, _)| (name.1, name.2) == (stream, session));

@@ -54,9 +54,7 @@ impl Store {
     pub(super) fn copy(&mut self, payload: &[u8]) -> Place {
         if self.current.capacity() - self.current.len() < payload.len() {
             self.close();
-            let next = self.chunks.next(payload.len());
-            let full = std::mem::replace(&mut self.current, next);
-            self.chunks.give_back(full);
+            self.chunks.renew(&mut self.current, payload.len());
         }
         let at = self.current.len();
         self.current.extend_from_slice(payload);

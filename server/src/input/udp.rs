@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use anyhow::Context;
 use bytes::Bytes;
 use host::interface::{Family, Interface, InterfaceSpec, choose};
+use host::receive_buffer;
 use proto::endpoint::UdpAddress;
 use quinn_udp::{RecvMeta, UdpSocketState};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
@@ -69,8 +70,9 @@ impl UdpInput {
     }
 
     pub(super) fn listen(&self, inputs: usize) -> anyhow::Result<Listener> {
+        let buffer_len = usize::try_from(receive_buffer::of_each(inputs).0)?;
         let socket = self
-            .bind(receive_buffer_len(inputs))
+            .bind(buffer_len)
             .with_context(|| format!("cannot listen at udp://{}", self.listen))?;
         if self.listen.ip().is_multicast() {
             self.join(&socket).with_context(|| format!("cannot join {}", self.listen.ip()))?;
@@ -178,21 +180,6 @@ impl Memory {
         Self { bytes: vec![0; BUFFERS * BUFFER_LEN], metas: [RecvMeta::default(); BUFFERS] }
     }
 }
-
-/// What each of so many inputs asks for: one thread reads them all, and the kernel's memory is not
-/// endless.
-fn receive_buffer_len(inputs: usize) -> usize {
-    (ALL_RECEIVE_BUFFERS / inputs.max(1)).clamp(LEAST_RECEIVE_BUFFER_LEN, RECEIVE_BUFFER_LEN)
-}
-
-/// Of all inputs together.
-const ALL_RECEIVE_BUFFERS: usize = 256 << 20;
-
-/// A quarter of a second of 8 Mbit/s.
-const LEAST_RECEIVE_BUFFER_LEN: usize = 256 << 10;
-
-/// A second of 60 Mbit/s: more than an encoder sends while the thread is held up.
-const RECEIVE_BUFFER_LEN: usize = 8 << 20;
 
 /// How many datagrams, or runs of them that the kernel put together, one call receives.
 const BUFFERS: usize = 16;

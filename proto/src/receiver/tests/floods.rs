@@ -57,7 +57,7 @@ fn whatever_strangers_say_nothing_is_kept_and_nobody_answered() {
         for body in everything(number) {
             for via in [Via::Group, Via::Feedback] {
                 let mut packet = bench.packet(body.clone(), via);
-                // Of this session, and of others.
+                // Of the one that is followed, and of others.
                 packet.header.session = SessionId(SESSION.0 + number % 2 * number);
                 bench.receiver.handle_packet(&packet, via, stranger(number), bench.now);
             }
