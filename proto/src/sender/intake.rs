@@ -45,7 +45,7 @@ impl Sender {
 
     /// Takes all messages of `row` or none, in a stream of messages: those that fit share packets.
     /// What does not fill one leaves when it has waited for company for as long as
-    /// [`SenderConfig::linger`], or later if the pacer or the audience holds the stream back; by
+    /// [`crate::SenderConfig::linger`], or later if the pacer or the audience holds the stream back; by
     /// then more may share it.
     ///
     /// # Errors
