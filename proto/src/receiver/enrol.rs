@@ -42,7 +42,9 @@ impl Enrolment {
         if matches!(self, Self::Outside) {
             return Self::Gone;
         }
-        Self::Leaving { reason, due: now, left: if few { BYES } else { 1 } }
+        // Whoever said goodbye is not waited for: what it has must be told before, more than once.
+        let (due, left) = if few { (now.after(BYE_SPACING), BYES) } else { (now, 1) };
+        Self::Leaving { reason, due, left }
     }
 
     /// Whether it was not asked for long enough to have registered.

@@ -193,6 +193,7 @@ impl Receiver {
         } else {
             let next = session.window.next();
             while let Some(reason) = self.enrolment.says_bye(now) {
+                self.report(now);
                 self.say(Body::Bye(Bye { subscriber: self.config.subscriber, reason, next }));
             }
         }
