@@ -28,7 +28,7 @@ local LEFT = { [1] = "done", [2] = "told to leave", [3] = "failed" }
 local FAMILIES = { [0] = "none", [4] = "IPv4", [6] = "IPv6" }
 local PRESENCE = { [0] = "absent", [1] = "present" }
 local FLAGS_OR_NOT = { [0] = "no", [1] = "yes" }
-local EXTENSIONS = { [0] = "padding" }
+local EXTENSIONS = { [0] = "padding", [1] = "signature" }
 
 -- Every field, by the name it has in a display filter after "onecast.".
 local f = {}
@@ -144,8 +144,7 @@ u64("bytes", "Bytes of payload")
 u8("sha256.present", "SHA-256", PRESENCE)
 bytes("sha256", "SHA-256")
 u8("aborted", "Aborted", FLAGS_OR_NOT)
-u64("block_seq", "Block at seq")
-u8("depth_log2", "Interleaving depth, log2")
+u64("first_seq", "First seq")
 bytes("hash", "Hash")
 bytes("signature", "Signature")
 u8("have_epoch", "Has epoch")
@@ -368,6 +367,7 @@ end
 local function nak(r)
     r:add("subscriber", 16)
     ranges_and_needs(r)
+    r:list(32, range_element)
 end
 
 -- §3.6
@@ -485,10 +485,7 @@ end
 
 -- §3.18
 local function manifest(r)
-    r:add("block_seq", 8)
-    if r:number("depth_log2", 1) > 7 then
-        refuse("interleaved too deep")
-    end
+    r:add("first_seq", 8)
     started(r)
     local count = r:list(255, function() r:add("hash", 16) end)
     if count == 0 then

@@ -265,7 +265,7 @@ const IMPOSSIBLE: [(Kind, usize, &[u8]); 12] = [
     (Kind::Announce, 39, &[2]),
     (Kind::Register, 43, b"\n"),
     (Kind::End, 42, &[2]),
-    (Kind::Manifest, 34, &[8]),
+    (Kind::Manifest, 43, &[0]),
 ];
 
 /// The bytes under a heading of docs/PROTOCOL.md §7.

@@ -239,6 +239,7 @@ fn nak(start: u32, count: u8, k: u8, rng: &mut fastrand::Rng) -> Body {
         subscriber: SubscriberId(rng.u128(..)),
         ranges: List::truncated(ranges),
         needs: List::truncated([Need { block, count }]),
+        manifests: List::new(),
     })
 }
 

@@ -108,6 +108,7 @@ impl Receiver {
                 subscriber: self.config.subscriber,
                 ranges: List::truncated(named.into_iter().map(Range::from_seqs)),
                 needs: List::truncated(needs),
+                manifests: List::new(),
             }));
         }
     }

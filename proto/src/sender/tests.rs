@@ -248,7 +248,8 @@ fn live(who: u8, next: u64, limit: u64, now: Timestamp) -> Body {
 fn nak(who: u8, ranges: &[(u64, u64)]) -> Body {
     let ranges =
         ranges.iter().map(|(first, end)| Range::from_seqs(SeqRange::new(Seq(*first), Seq(*end))));
-    Body::Nak(Nak { subscriber: id(who), ranges: List::truncated(ranges), needs: List::new() })
+    let (ranges, needs) = (List::truncated(ranges), List::new());
+    Body::Nak(Nak { subscriber: id(who), ranges, needs, manifests: List::new() })
 }
 
 fn catch_up(who: u8, from: u64, to: u64) -> Body {

@@ -50,6 +50,8 @@ pub struct Nak {
     pub ranges: List<Range, 64>,
     /// The same by count.
     pub needs: List<Need, 64>,
+    /// Packets whose hashes are missing: those are asked for, not the packets.
+    pub manifests: List<Range, 32>,
 }
 
 /// Packets that a subscriber did not get, by cause, since its start.

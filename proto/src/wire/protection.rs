@@ -4,23 +4,29 @@ use serde::{Deserialize, Serialize};
 
 use super::fixed;
 use super::list::List;
-use crate::{Seq, SubscriberId};
+use crate::{Seq, SeqRange, SubscriberId};
 
-/// Hashes of a block, signed: what makes a member unable to speak as the publisher.
+/// Hashes of packets that were sent one after the other, signed: what makes a member unable to speak
+/// as the publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// First seq of the block.
-    pub block: Seq,
-    /// log2 of the interleaving depth.
-    pub depth_log2: u8,
+    /// The first of the packets.
+    pub first: Seq,
     /// When the publisher started, in microseconds of Unix time.
     pub started_us: u64,
-    /// SHA-256 of (session, seq, coded body) for each data packet, its first 16 bytes. As many
-    /// as the block has data packets.
+    /// SHA-256 of (session, seq, coded body) for each data packet, its first 16 bytes.
     pub hashes: List<[u8; 16], 255>,
-    /// Ed25519 over the session and all of the above.
+    /// Ed25519 over the stream, the session and all of the above ([`crate::sign`]).
     #[serde(with = "fixed::signature")]
     pub signature: [u8; 64],
+}
+
+impl Manifest {
+    /// The packets whose hashes these are.
+    #[must_use]
+    pub fn range(&self) -> SeqRange {
+        SeqRange::new(self.first, self.first.plus(self.hashes.len() as u64))
+    }
 }
 
 /// A subscriber asks for the key of an epoch.

@@ -6,9 +6,6 @@ use super::{
     Need, Range, Refused, Register, Report,
 };
 
-/// The deepest interleaving, as log2.
-const MAX_DEPTH_LOG2: u8 = 7;
-
 /// A body that can be told from nonsense before anyone acts on it.
 pub(super) trait Sane {
     /// Whether every field says what it may.
@@ -32,7 +29,8 @@ impl Sane for KeyUpdate {}
 
 impl Sane for Nak {
     fn is_sane(&self) -> bool {
-        ranges_are_sane(&self.ranges) && needs_are_sane(&self.needs)
+        let asked = ranges_are_sane(&self.ranges) && needs_are_sane(&self.needs);
+        asked && ranges_are_sane(&self.manifests)
     }
 }
 
@@ -56,7 +54,8 @@ impl Sane for Announce {
 
 impl Sane for Manifest {
     fn is_sane(&self) -> bool {
-        self.depth_log2 <= MAX_DEPTH_LOG2 && !self.hashes.is_empty()
+        let len = self.hashes.len() as u64;
+        len > 0 && self.first.0.checked_add(len).is_some()
     }
 }
 

@@ -34,7 +34,8 @@ fn everything(who: u32, now: Timestamp) -> [Body; 7] {
     let first = u64::from(who) * 8;
     let needs = List::truncated((0..64).map(|n| Need { block: Seq(first + n * 8), count: 200 }));
     let ranges = [SeqRange::new(Seq(first), Seq(first + 4_000))].map(Range::from_seqs);
-    let count = Nak { subscriber: id(1), ranges: List::truncated(ranges), needs };
+    let manifests = List::truncated(ranges);
+    let count = Nak { subscriber: id(1), ranges: List::truncated(ranges), needs, manifests };
     [
         register(1),
         cookie_reply(1, u128::from(who)),

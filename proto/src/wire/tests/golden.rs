@@ -99,6 +99,8 @@ a0 a1 a2 a3 a4 a5 a6 a7 a8 a9 aa ab ac ad ae af  subscriber id
 00 00 00 00 00 00 04 10 00 00 00 03  from seq 1040, 3 packets
 00 01  1 need
 00 00 00 00 00 00 04 00 04  block at seq 1024, 4 more
+00 01  hashes of 1 range are missing
+00 00 00 00 00 00 04 08 00 00 00 02  from seq 1032, 2 packets
 "#;
 
 const NCF: &str = r#"
@@ -302,12 +304,11 @@ const MANIFEST: &str = r#"
 01 02 03 04 05 06 07 08  session
 00 00 00 00 00 00 03 e8  number 1000
 00 0f 42 40  sent at 1 s
-00 00 00 00 00 00 04 00  block at seq 1024
-02  depth 2^2
+00 00 00 00 00 00 04 00  the first packet is seq 1024
 00 06 5b fe da 25 e0 00  started, µs of Unix time
 00 02  2 hashes
-11 11 11 11 11 11 11 11 11 11 11 11 11 11 11 11  of index 0
-22 22 22 22 22 22 22 22 22 22 22 22 22 22 22 22  of index 1
+11 11 11 11 11 11 11 11 11 11 11 11 11 11 11 11  of seq 1024
+22 22 22 22 22 22 22 22 22 22 22 22 22 22 22 22  of seq 1025
 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  Ed25519 signature
 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f
 20 21 22 23 24 25 26 27 28 29 2a 2b 2c 2d 2e 2f

@@ -96,8 +96,8 @@ fn counts_that_lie_are_refused() {
     assert_eq!(with(Kind::Ncf, LIST, &[0, 65]), Err(Discard::Malformed));
     assert_eq!(with(Kind::Ncf, LIST, &[255, 255]), Err(Discard::Malformed));
     assert_eq!(with(Kind::Ncf, LIST, &[0, 64]), Err(Discard::Truncated));
-    assert_eq!(with(Kind::Manifest, HEADER_LEN + 17, &[1, 0]), Err(Discard::Malformed));
-    assert_eq!(with(Kind::Manifest, HEADER_LEN + 17, &[0, 255]), Err(Discard::Truncated));
+    assert_eq!(with(Kind::Manifest, HEADER_LEN + 16, &[1, 0]), Err(Discard::Malformed));
+    assert_eq!(with(Kind::Manifest, HEADER_LEN + 16, &[0, 255]), Err(Discard::Truncated));
     assert_eq!(with(Kind::KeyUpdate, HEADER_LEN + 13, &[2, 1]), Err(Discard::Malformed));
     assert_eq!(with(Kind::Register, HEADER_LEN + 16, &[65]), Err(Discard::Malformed));
     assert_eq!(with(Kind::Register, HEADER_LEN + 16, &[64]), Err(Discard::Truncated));
@@ -128,7 +128,7 @@ const CANNOT_BE: [(&str, Kind, usize, &[u8]); 21] = [
     ("neither present nor absent", Kind::Announce, 78, &[2]),
     ("neither, of a hash", Kind::End, 16, &[2]),
     ("neither aborted nor not", Kind::End, 49, &[2]),
-    ("interleaved too deep", Kind::Manifest, 8, &[8]),
+    ("packets past the last seq", Kind::Manifest, 0, &[0xff; 8]),
     ("data behind its block", Kind::Data, 4, &[5, 5]),
     ("a repair behind its block", Kind::Repair, 4, &[64, 64]),
     ("parity of an open block", Kind::Parity, 4, &[64, 0]),
@@ -145,8 +145,8 @@ fn fields_that_cannot_be_are_refused() {
 #[test]
 fn a_manifest_of_nothing_is_refused() {
     let mut datagram = sample(Kind::Manifest);
-    datagram.drain(HEADER_LEN + 19..HEADER_LEN + 19 + 32);
-    datagram[HEADER_LEN + 18] = 0;
+    datagram.drain(HEADER_LEN + 18..HEADER_LEN + 18 + 32);
+    datagram[HEADER_LEN + 17] = 0;
     assert_eq!(read(&datagram), Err(Discard::Malformed));
 }
 

@@ -66,11 +66,12 @@ fn repair_bodies() -> impl Strategy<Value = Body> {
         coded(false).prop_map(Body::Data),
         coded(true).prop_map(Body::Parity),
         coded(false).prop_map(Body::Repair),
-        (subscriber(), ranges(), needs()).prop_map(|(subscriber, ranges, needs)| Body::Nak(Nak {
-            subscriber,
-            ranges,
-            needs
-        })),
+        (subscriber(), ranges(), needs(), ranges()).prop_map(
+            |(subscriber, ranges, needs, manifests)| {
+                let manifests = List::truncated(manifests.to_vec());
+                Body::Nak(Nak { subscriber, ranges, needs, manifests })
+            }
+        ),
         (ranges(), needs()).prop_map(|(ranges, needs)| Body::Ncf(Ncf { ranges, needs })),
         (reason, seq(), ranges()).prop_map(|(reason, trail, ranges)| Body::Refused(Refused {
             reason,
@@ -212,9 +213,9 @@ fn ends_and_keys() -> impl Strategy<Value = Body> {
         (seq(), any::<u64>(), option::of(uniform32(any::<u8>())), any::<bool>()).prop_map(
             |(lead, bytes, sha256, aborted)| Body::End(End { lead, bytes, sha256, aborted })
         ),
-        (seq(), 0_u8..=7, any::<u64>(), hashes, signature).prop_map(
-            |(block, depth_log2, started_us, hashes, signature)| {
-                Body::Manifest(Manifest { block, depth_log2, started_us, hashes, signature })
+        (0..u64::MAX / 2, any::<u64>(), hashes, signature).prop_map(
+            |(first, started_us, hashes, signature)| {
+                Body::Manifest(Manifest { first: Seq(first), started_us, hashes, signature })
             }
         ),
         (subscriber(), any::<u8>(), any::<u128>()).prop_map(|(subscriber, have_epoch, nonce)| {

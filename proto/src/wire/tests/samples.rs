@@ -64,7 +64,8 @@ fn list<T, const MAX: usize>(elements: Vec<T>) -> List<T, MAX> {
 fn nak() -> Body {
     let ranges = vec![Range { first: Seq(1030), count: 1 }, Range { first: Seq(1040), count: 3 }];
     let needs = list(vec![Need { block: Seq(1024), count: 4 }]);
-    Body::Nak(Nak { subscriber: SUBSCRIBER, ranges: list(ranges), needs })
+    let manifests = list(vec![Range { first: Seq(1032), count: 2 }]);
+    Body::Nak(Nak { subscriber: SUBSCRIBER, ranges: list(ranges), needs, manifests })
 }
 
 fn ncf() -> Body {
@@ -158,8 +159,7 @@ fn end() -> Body {
 
 fn manifest() -> Body {
     Body::Manifest(Manifest {
-        block: Seq(1024),
-        depth_log2: 2,
+        first: Seq(1024),
         started_us: 1_790_000_000_000_000,
         hashes: list(vec![[0x11; 16], [0x22; 16]]),
         signature: std::array::from_fn(|place| u8::try_from(place).unwrap()),
