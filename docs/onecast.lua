@@ -523,7 +523,7 @@ local BODIES = {
 local LEAST = { [10] = 58, [13] = 66 }
 
 -- §3.10, §4.13: of a register that asks for an announce
-local LEAST_ECHO_ONLY = 181
+local LEAST_ECHO_ONLY = 248
 
 -- §4.13: what subscribers say shows their id, also when it is sealed
 local FEEDBACK = {

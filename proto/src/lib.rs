@@ -17,6 +17,7 @@
 //! | parity: block code, recovery | [`fec`] |
 //! | the cookie before any unicast answer | [`cookie`] |
 //! | keys, sealing and opening | [`seal`] |
+//! | signing, and checking it | [`sign`] |
 //! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
 //! | who of the audience speaks | [`poll`] |
@@ -41,6 +42,7 @@ pub mod receiver;
 pub mod seal;
 pub mod sender;
 pub mod seq;
+pub mod sign;
 pub mod time;
 pub mod units;
 pub mod wire;

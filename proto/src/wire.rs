@@ -44,6 +44,7 @@ pub use feedback::{
     Bye, ByeReason, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Losses, Nak, Need,
     Range, Register, Report, ReportState,
 };
+pub(crate) use extension::{HEAD_LEN as EXTENSION_HEAD_LEN, append_signature, split_signature};
 pub use header::{
     CODED_HEADER_LEN, DEPTH_MASK, FLAG_BY_UNICAST, FLAG_ECHO_ONLY, FLAG_NO_DIGEST,
     FLAG_REPORT_WANTED, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, UNICAST_NUMBERS, VERSION,

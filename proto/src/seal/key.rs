@@ -35,7 +35,7 @@ impl Key {
         text
     }
 
-    pub(super) fn bytes(&self) -> &[u8; KEY_LEN] {
+    pub(crate) fn bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 }

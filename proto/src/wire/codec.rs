@@ -33,8 +33,9 @@ const COOKIE_CHALLENGE_LEN: usize = HEADER_LEN + 32;
 /// Length of a catch-up accept, in bytes: a catch-up request is never shorter.
 const CATCH_UP_ACCEPT_LEN: usize = HEADER_LEN + 40;
 
-/// Length of the longest announce, in bytes: who asks for one by unicast says no less.
-const LONGEST_ANNOUNCE_LEN: usize = HEADER_LEN + 155;
+/// Length of the longest announce with its signature, in bytes: who asks for one by unicast says no
+/// less.
+const LONGEST_ANNOUNCE_LEN: usize = HEADER_LEN + 155 + 67;
 
 /// The header as it stands on the wire (docs/PROTOCOL.md §2).
 #[derive(Serialize, Deserialize)]

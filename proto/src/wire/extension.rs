@@ -9,8 +9,11 @@ use super::Discard;
 /// Bytes without meaning, zero on the wire: makes a question as long as its answer.
 pub(super) const PADDING: u8 = 0;
 
+/// A signature over all that stands before it; it comes last (docs/PROTOCOL.md §4.19).
+const SIGNATURE: u8 = 1;
+
 /// Type and length.
-const HEAD_LEN: usize = 3;
+pub(crate) const HEAD_LEN: usize = 3;
 
 /// One extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,3 +56,21 @@ pub(super) fn pad(into: &mut Vec<u8>, start: usize, least: usize) {
     into.extend_from_slice(&len.to_be_bytes());
     into.resize(into.len().saturating_add(usize::from(len)), 0);
 }
+
+/// Appends a signature.
+pub(crate) fn append_signature(signature: &[u8; SIGNATURE_LEN], into: &mut Vec<u8>) {
+    into.extend_from_slice(&SIGNATURE_HEAD);
+    into.extend_from_slice(signature);
+}
+
+/// What a signature at the end covers, and the signature; `None` if there is none.
+pub(crate) fn split_signature(datagram: &[u8]) -> Option<(&[u8], &[u8; SIGNATURE_LEN])> {
+    let (rest, signature) = datagram.split_last_chunk::<SIGNATURE_LEN>()?;
+    let (said, head) = rest.split_last_chunk::<HEAD_LEN>()?;
+    (*head == SIGNATURE_HEAD).then_some((said, signature))
+}
+
+/// Ed25519 (RFC 8032).
+const SIGNATURE_LEN: usize = 64;
+
+const SIGNATURE_HEAD: [u8; HEAD_LEN] = [SIGNATURE, 0, 64];

@@ -1,0 +1,92 @@
+//! Signed streams: who holds the group's key can still not speak as the publisher
+//! (docs/PROTOCOL.md §4.19).
+//!
+//! What a publisher says of its session it signs, each packet for itself. Of its data it signs the
+//! hashes of many packets at once: a signature for each would cost ten times as much. Ed25519 (RFC 8032)
+//! and SHA-256, both by aws-lc.
+//!
+//! | you look for | open |
+//! |---|---|
+//! | keys, and how they are written | `sign/key.rs` |
+//! | what is signed of a packet, and of a manifest | here |
+
+mod key;
+#[cfg(test)]
+mod tests;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+pub use key::{PublicKey, PublicKeyError, SigningKey};
+pub(crate) use key::{SIGNATURE_LEN, Signature, Verifying};
+
+use crate::wire::{self, HEADER_LEN, Manifest};
+use crate::{Seq, SessionId, StreamId};
+
+/// SHA-256 of a data packet, its first 16 bytes.
+pub(crate) type PacketHash = [u8; 16];
+
+/// Hashes what a manifest has of a packet; `scratch` is memory to put it together in.
+pub(crate) fn hash_packet(
+    session: SessionId,
+    seq: Seq,
+    coded_body: [&[u8]; 2],
+    scratch: &mut Vec<u8>,
+) -> PacketHash {
+    scratch.clear();
+    scratch.extend_from_slice(&session.0.to_be_bytes());
+    scratch.extend_from_slice(&seq.0.to_be_bytes());
+    coded_body.iter().for_each(|part| scratch.extend_from_slice(part));
+    let hash = digest(&SHA256, scratch);
+    hash.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// A packet that was sent, signed: a signature is appended to what stands from `start` on.
+pub(crate) fn sign_statement(key: &SigningKey, start: usize, datagram: &mut Vec<u8>) {
+    let said = datagram.get(start..).unwrap_or_default();
+    let signature = key.sign(&[STATEMENT, said]);
+    wire::append_signature(&signature, datagram);
+}
+
+/// Whether a packet bears a signature at its end that `key` made for it; `None` if it bears none.
+pub(crate) fn is_signed(key: &Verifying, datagram: &[u8]) -> Option<bool> {
+    let (said, signature) = wire::split_signature(datagram)?;
+    Some(said.len() >= HEADER_LEN && key.is_of(&[STATEMENT, said], signature))
+}
+
+/// Length of a packet with the signature that [`sign_statement`] appends, in bytes beyond it.
+pub(crate) const STATEMENT_TAIL: usize = wire::EXTENSION_HEAD_LEN + SIGNATURE_LEN;
+
+impl Manifest {
+    /// The manifest of packets from `first` on, signed.
+    pub(crate) fn sign(
+        key: &SigningKey,
+        (stream, session, started_us): (StreamId, SessionId, u64),
+        first: Seq,
+        hashes: impl IntoIterator<Item = PacketHash>,
+    ) -> Self {
+        let hashes = wire::List::truncated(hashes);
+        let mut manifest = Self { first, started_us, hashes, signature: [0; SIGNATURE_LEN] };
+        manifest.signature = key.sign(&[MANIFEST, &manifest.signed(stream, session)]);
+        manifest
+    }
+
+    /// Whether `key` made it for this session.
+    pub(crate) fn is_of(&self, key: &Verifying, stream: StreamId, session: SessionId) -> bool {
+        key.is_of(&[MANIFEST, &self.signed(stream, session)], &self.signature)
+    }
+
+    fn signed(&self, stream: StreamId, session: SessionId) -> Vec<u8> {
+        let mut signed = Vec::with_capacity(28 + 16 * self.hashes.len());
+        signed.extend_from_slice(&stream.0.to_be_bytes());
+        signed.extend_from_slice(&session.0.to_be_bytes());
+        signed.extend_from_slice(&self.first.0.to_be_bytes());
+        signed.extend_from_slice(&self.started_us.to_be_bytes());
+        signed.extend_from_slice(&u16::try_from(self.hashes.len()).unwrap_or(0).to_be_bytes());
+        self.hashes.iter().for_each(|hash| signed.extend_from_slice(hash));
+        signed
+    }
+}
+
+/// Keeps signatures of one kind apart from those of another, and of other programs.
+const STATEMENT: &[u8] = b"onecast 1 statement";
+const MANIFEST: &[u8] = b"onecast 1 manifest";
