@@ -19,6 +19,7 @@
 //! | whether this one is to speak at all | `receiver/lots.rs` |
 //! | the sender's clock | `receiver/clock.rs` |
 //! | with a key: opening, sealing, replays, recordings | `receiver/guard.rs`, `receiver/fresh.rs` |
+//! | the next key | `receiver/rekey.rs` |
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
 
 mod adopt;
@@ -40,6 +41,7 @@ mod lots;
 mod nak;
 mod records;
 mod recovery;
+mod rekey;
 mod report;
 mod session;
 mod stats;
@@ -152,7 +154,7 @@ pub struct Receiver {
 impl Receiver {
     /// A receiver that waits for an announce.
     #[must_use]
-    pub fn new(config: ReceiverConfig, now: Timestamp) -> Self {
+    pub fn new(mut config: ReceiverConfig, now: Timestamp) -> Self {
         let (seed, _) = config.seed.split_at(8);
         let seed = u64::from_be_bytes(seed.try_into().unwrap_or_default());
         Self {
@@ -162,7 +164,7 @@ impl Receiver {
             knock: Knock::default(),
             reporter: Reporter::new(now),
             plight: Plight::default(),
-            guard: Guard::new(&config),
+            guard: Guard::new(&mut config),
             causes_told: Causes::default(),
             started: now,
             ready: VecDeque::new(),
@@ -187,7 +189,7 @@ impl Receiver {
         from: SocketAddr,
         now: Timestamp,
     ) {
-        let datagram = match self.open(datagram, from) {
+        let datagram = match self.open(datagram, from, now) {
             Ok(datagram) => &*datagram,
             Err(reason) => return self.stats.discarded.add(reason),
         };
@@ -252,11 +254,16 @@ impl Receiver {
 
     /// Writes the next datagram into `buf`, which is cleared, and says where it goes.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<SocketAddr> {
-        buf.clear();
-        let (to, packet) = self.poll_packet(now)?;
-        wire::encode(&packet, buf);
-        self.seal(&packet.header, buf);
-        Some(to)
+        loop {
+            buf.clear();
+            let (to, packet) = self.poll_packet(now)?;
+            wire::encode(&packet, buf);
+            self.seal(&packet.header, buf);
+            // The key may have gone meanwhile.
+            if !buf.is_empty() {
+                return Some(to);
+            }
+        }
     }
 
     /// The next packet to send: the simulator's door.

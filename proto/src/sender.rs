@@ -23,6 +23,7 @@
 //! | what is said of the session, and when | `sender/statement.rs`, `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
 //! | with a key: sealing, opening, replays | `sender/guard.rs` |
+//! | the next key, and who is not to have it | `sender/rekey.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
 mod ahead;
@@ -41,6 +42,7 @@ mod members;
 mod packetizer;
 mod parity;
 mod phase;
+mod rekey;
 mod repair;
 mod row;
 mod statement;
@@ -78,6 +80,7 @@ use interleave::Interleaving;
 use packetizer::Packetizer;
 use parity::Parity;
 use phase::Phase;
+use rekey::Removed;
 use repair::Repair;
 use window::Window;
 
@@ -123,6 +126,9 @@ pub enum ConfigError {
     /// A rate of nothing sends nothing.
     #[error("a rate of 0 bit/s sends nothing")]
     Rate,
+    /// A stream is to be sealed, and there is no key to seal it with.
+    #[error("a keyring without a key: a sealed stream needs the key of its epoch from the start")]
+    Keys,
 }
 
 /// One stream in one session.
@@ -158,6 +164,7 @@ pub struct Sender {
     grtt: Grtt,
     cookies: CookieJar,
     guard: Option<Guard>,
+    removed: Removed,
     causes_told: Causes,
     /// What goes out ahead of the pacer.
     control: VecDeque<(Destination, Body)>,
@@ -179,7 +186,7 @@ impl Sender {
     ///
     /// # Errors
     /// If the configuration cannot be sent: see [`ConfigError`].
-    pub fn new(config: SenderConfig, now: Timestamp) -> Result<Self, ConfigError> {
+    pub fn new(mut config: SenderConfig, now: Timestamp) -> Result<Self, ConfigError> {
         let len = usize::from(config.datagram_len);
         if !(128..=MAX_DATAGRAM_LEN).contains(&len) {
             return Err(ConfigError::DatagramLen(config.datagram_len));
@@ -190,7 +197,11 @@ impl Sender {
         if config.rate.is_some_and(|rate| rate.0 == 0) {
             return Err(ConfigError::Rate);
         }
-        let guard = Guard::new(&config);
+        let is_sealed = config.keys.is_some();
+        let guard = Guard::new(&mut config, now);
+        if is_sealed && guard.is_none() {
+            return Err(ConfigError::Keys);
+        }
         let tag_len = if guard.is_some() { TAG_LEN } else { 0 };
         let coded_len = len - CODED_HEADER_LEN - tag_len;
         let [first, second] = halves(config.seed);
@@ -225,6 +236,7 @@ impl Sender {
             grtt: Grtt::new(INITIAL_GRTT, now),
             cookies: CookieJar::new(xor(first, second)),
             guard,
+            removed: Removed::default(),
             causes_told: Causes::default(),
             control: VecDeque::new(),
             numbers: (0, wire::UNICAST_NUMBERS),

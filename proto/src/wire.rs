@@ -202,11 +202,14 @@ pub enum Discard {
     /// One of so many from one host that it was not looked at.
     #[error("flood")]
     Flood,
+    /// Said by a subscriber that was removed.
+    #[error("removed")]
+    Removed,
 }
 
 impl Discard {
     /// Every reason, in the order of [`Discard::index`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Truncated,
         Self::Version,
         Self::Kind,
@@ -223,6 +226,7 @@ impl Discard {
         Self::Replayed,
         Self::Epoch,
         Self::Flood,
+        Self::Removed,
     ];
 
     /// Its place in a table of counters.

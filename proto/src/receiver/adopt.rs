@@ -52,7 +52,7 @@ impl Receiver {
         }
         let fresh = self.wanted_of(announce, from, now)?;
         let session = Session::new(header, announce, from, &self.config, now);
-        self.guard_follows(header);
+        self.guard_follows(header, now);
         self.adopt(Session { fresh, ..session }, now);
         self.on_poll(announce.poll, now);
         Ok(())

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::seal::Cause;
 use crate::wire::{EvictReason, Name, StreamMode};
-use crate::{Delivery, Seq, SeqRange, SessionId};
+use crate::{Delivery, Seq, SeqRange, SessionId, StreamId};
 
 /// The next thing in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +160,14 @@ pub enum Event {
         cause: Cause,
         /// Where it came from.
         from: SocketAddr,
+    },
+    /// Something of a wanted stream came under the key of an epoch that is not here; told at most
+    /// once a second. Anybody can send such a thing: it is a reason to ask, and no more.
+    KeyWanted {
+        /// Of which stream.
+        stream: StreamId,
+        /// Of which epoch.
+        epoch: u8,
     },
     /// Heartbeats say that data was sent, and none of it comes: datagrams of the stream's size
     /// do not get through.

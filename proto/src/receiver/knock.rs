@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::Receiver;
 use super::enrol::Enrolment;
+use super::guard::Guard;
 use crate::wire::{
     Body, CookieChallenge, CookieReply, FLAG_BY_UNICAST, FLAG_ECHO_ONLY, Header, Packet, Register,
 };
@@ -21,8 +22,14 @@ pub(super) struct Knock {
     at: Option<SocketAddr>,
     due: Timestamp,
     interval: Duration,
-    control: VecDeque<(StreamId, SessionId, Body)>,
+    /// How often it was asked.
+    tries: usize,
+    control: VecDeque<Said>,
 }
+
+/// What is said before a session is followed: under the key of which epoch, of which stream, in
+/// which session, and what.
+type Said = (u8, StreamId, SessionId, Body);
 
 impl Knock {
     /// Whether this is who is asked.
@@ -49,10 +56,8 @@ impl Knock {
         if says && self.at.is_some() { FLAG_BY_UNICAST } else { 0 }
     }
 
-    fn next(&mut self) -> Option<(SocketAddr, StreamId, SessionId, Body)> {
-        let at = self.at?;
-        let (stream, session, body) = self.control.pop_front()?;
-        Some((at, stream, session, body))
+    fn next(&mut self) -> Option<(SocketAddr, Said)> {
+        Some((self.at?, self.control.pop_front()?))
     }
 }
 
@@ -62,8 +67,7 @@ impl Receiver {
     /// What then comes from it with a number of the group's is to be handed in as
     /// [`super::Via::Group`].
     pub fn ask_by_unicast(&mut self, publisher: Option<SocketAddr>, now: Timestamp) {
-        self.knock =
-            Knock { at: publisher, due: now, interval: FIRST_RETRY, control: VecDeque::new() };
+        self.knock = Knock { at: publisher, due: now, interval: FIRST_RETRY, ..Knock::default() };
         self.reporter.on_state();
         // Who is sent a copy is known by name, whoever else is asked to register.
         let is_outside = matches!(self.enrolment, Enrolment::Outside);
@@ -89,7 +93,10 @@ impl Receiver {
         if self.knock_due().is_none_or(|due| due > now) {
             return;
         }
+        let tries = self.knock.tries;
+        let key_epoch = self.guard.as_ref().map_or(0, |guard| guard.epoch_of_knock(tries));
         let knock = &mut self.knock;
+        knock.tries = tries.wrapping_add(1);
         knock.due = now.after(knock.interval);
         knock.interval = (knock.interval * 2).min(LAST_RETRY);
         let name = self.config.stream.as_ref();
@@ -100,12 +107,16 @@ impl Receiver {
             nonce: 0,
         });
         knock.control.clear();
-        knock.control.push_back((stream, SessionId(0), register));
+        knock.control.push_back((key_epoch, stream, SessionId(0), register));
     }
 
     /// When to ask: at once while no session is known, later while one is heard.
     pub(super) fn knock_due(&self) -> Option<Timestamp> {
         if self.knock.at.is_none() || self.config.mute || self.enrolment.is_leaving() {
+            return None;
+        }
+        // Without a key there is nothing that would be heard.
+        if self.guard.as_ref().is_some_and(Guard::is_waiting) {
             return None;
         }
         let heard = self.session.as_ref().map(|session| session.heard.after(UNHEARD));
@@ -131,17 +142,16 @@ impl Receiver {
             name: self.config.name.clone(),
         });
         self.knock.control.clear();
-        self.knock.control.push_back((header.stream, header.session, reply));
+        self.knock.control.push_back((header.key_epoch, header.stream, header.session, reply));
         true
     }
 
     /// The next packet to who is asked.
     pub(super) fn poll_knock(&mut self, now: Timestamp) -> Option<(SocketAddr, Packet)> {
-        let (at, stream, session, body) = self.knock.next()?;
+        let (at, (key_epoch, stream, session, body)) = self.knock.next()?;
         let (kind, number) = (body.kind(), self.number);
         self.number += 1;
-        let (flags, key_epoch) = (self.knock.flags(&body), self.key_epoch());
-        let sent_at = now.to_wire();
+        let (flags, sent_at) = (self.knock.flags(&body), now.to_wire());
         let header = Header { kind, flags, key_epoch, stream, session, number, sent_at };
         Some((at, Packet { header, body }))
     }

@@ -84,6 +84,11 @@ impl Causes {
         self.0 |= bit;
         is_new
     }
+
+    /// It is told again when it happens again.
+    pub(crate) fn remove(&mut self, cause: Cause) {
+        self.0 &= !(1 << cause as u8);
+    }
 }
 
 /// Where there is no key only what is not sealed can be read. People are told of that by which a

@@ -35,7 +35,9 @@ impl Key {
         text
     }
 
-    pub(crate) fn bytes(&self) -> &[u8; KEY_LEN] {
+    /// Its bytes, to be handed to who was admitted.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 }
@@ -69,19 +71,49 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Secrets by epoch. What is said is sealed under the newest; what is heard may be of any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Secrets by epoch, the newest last. What is said is sealed under the newest; what is heard may be
+/// of any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keyring(Vec<(u8, Key)>);
 
 impl Keyring {
-    /// The one key of a closed group, whose epoch is 1 for ever.
+    /// No secret yet: a receiver that has it waits for the first.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The one key of a closed group, whose epoch is 1.
     #[must_use]
     pub fn of_group(key: Key) -> Self {
-        Self(vec![(GROUP_EPOCH, key)])
+        Self::of_epoch(GROUP_EPOCH, key)
+    }
+
+    /// The secret of one epoch, 1 to 255; empty for 0, that of what is not sealed.
+    #[must_use]
+    pub fn of_epoch(epoch: u8, key: Key) -> Self {
+        let mut keys = Self::empty();
+        keys.add(epoch, key);
+        keys
+    }
+
+    /// Adds the secret of the newest epoch, 1 to 255, in the place of any of the same number. Epoch
+    /// 0 is that of what is not sealed: there is no secret of it, and nothing is added.
+    pub fn add(&mut self, epoch: u8, key: Key) {
+        self.0.retain(|(of, _)| *of != epoch);
+        if epoch != UNSEALED {
+            self.0.push((epoch, key));
+        }
+    }
+
+    /// Whether there is no secret in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Each epoch with its secret, the newest last.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u8, &Key)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &Key)> {
         self.0.iter().map(|(epoch, key)| (*epoch, key))
     }
 }
@@ -89,5 +121,7 @@ impl Keyring {
 /// Bytes of a secret.
 const KEY_LEN: usize = 32;
 
-/// Epoch 0 is that of packets that are not sealed.
 const GROUP_EPOCH: u8 = 1;
+
+/// The epoch of packets that are not sealed.
+pub(super) const UNSEALED: u8 = 0;

@@ -248,6 +248,12 @@ impl Audience {
         self.rows.get_mut(&id).filter(|row| row.address == from)
     }
 
+    /// Forgets one.
+    pub(super) fn remove(&mut self, id: SubscriberId) -> Option<Subscriber> {
+        self.together.set(None);
+        self.rows.remove(&id)
+    }
+
     /// A row that is about to change.
     pub(super) fn row_mut(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
         self.together.set(None);

@@ -22,7 +22,8 @@ impl Sender {
             return;
         }
         let len = datagram.len();
-        let Some(datagram) = self.open(datagram, self.config.session, from) else { return };
+        let session = self.config.session;
+        let Some(datagram) = self.open(datagram, session, (from, now)) else { return };
         match wire::decode_said(datagram) {
             Ok(packet) => self.handle(&packet, len, from, now),
             Err(reason) => self.stats.discarded.add(reason),
@@ -60,7 +61,10 @@ impl Sender {
             return Err(Discard::ForeignSession);
         }
         if let Some(speaker) = speaker(&packet.body) {
-            self.refuse_let_go(speaker, from, now)?;
+            self.removed.check(speaker)?;
+            if speaks_as_kept(&packet.body) {
+                self.refuse_let_go(speaker, from, now)?;
+            }
         }
         match &packet.body {
             Body::Nak(nak) => self.on_nak(nak, from, now),
@@ -459,16 +463,39 @@ impl Sender {
     }
 }
 
-/// Who speaks as a subscriber that is kept; one that has reached the end may say so in any case.
+/// Who says it.
 fn speaker(body: &Body) -> Option<SubscriberId> {
+    match body {
+        Body::Nak(nak) => Some(nak.subscriber),
+        Body::Report(report) => Some(report.subscriber),
+        Body::Register(register) => Some(register.subscriber),
+        Body::CookieReply(reply) => Some(reply.subscriber),
+        Body::CatchUpRequest(request) => Some(request.subscriber),
+        Body::Bye(bye) => Some(bye.subscriber),
+        Body::KeyRequest(request) => Some(request.subscriber),
+        Body::Data(_)
+        | Body::Parity(_)
+        | Body::Repair(_)
+        | Body::Ncf(_)
+        | Body::Refused(_)
+        | Body::Heartbeat(_)
+        | Body::Announce(_)
+        | Body::CookieChallenge(_)
+        | Body::CatchUpAccept(_)
+        | Body::Evict(_)
+        | Body::End(_)
+        | Body::Manifest(_)
+        | Body::KeyUpdate(_) => None,
+    }
+}
+
+/// Whether only a subscriber that is kept says this; one that has reached the end may say so in any
+/// case.
+fn speaks_as_kept(body: &Body) -> bool {
     if let Body::Report(report) = body {
-        let is_at_end = matches!(report.state, ReportState::Complete | ReportState::Incomplete);
-        return (!is_at_end).then_some(report.subscriber);
+        return !matches!(report.state, ReportState::Complete | ReportState::Incomplete);
     }
-    if let Body::CatchUpRequest(request) = body {
-        return Some(request.subscriber);
-    }
-    if let Body::Nak(nak) = body { Some(nak.subscriber) } else { None }
+    matches!(body, Body::Nak(_) | Body::CatchUpRequest(_))
 }
 
 /// Subscribers of one segment ask within this of each other.

@@ -65,7 +65,7 @@ impl Sender {
     /// by a way on which the group's datagrams can be sent to single subscribers.
     pub fn handle_knock(&mut self, datagram: &mut [u8], from: SocketAddr, now: Timestamp) {
         let len = datagram.len();
-        let Some(datagram) = self.open(datagram, SessionId(0), from) else { return };
+        let Some(datagram) = self.open(datagram, SessionId(0), (from, now)) else { return };
         let taken = wire::decode_said(datagram).and_then(|packet| {
             let header = packet.header;
             if header.session != SessionId(0) {
@@ -75,6 +75,7 @@ impl Sender {
                 return Err(Discard::ForeignStream);
             }
             let Body::Register(register) = packet.body else { return Err(Discard::Direction) };
+            self.removed.check(register.subscriber)?;
             // Who comes when all is over cannot be given anything.
             if self.phase.is_finished() {
                 return Err(Discard::TableFull);

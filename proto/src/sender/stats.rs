@@ -34,6 +34,8 @@ pub struct SenderStats {
     pub evicted_slow: u64,
     /// Subscribers let go because they said nothing.
     pub evicted_silent: u64,
+    /// Subscribers removed: kicked, or not admitted any more.
+    pub removed: u64,
     /// Steps of the circuit breaker, by the state they led to.
     pub breaker_steps: [u64; BreakerState::ALL.len()],
     /// Payload not taken because the circuit breaker had stopped a stream with a deadline, in
