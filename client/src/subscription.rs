@@ -407,6 +407,8 @@ fn receiver_config(config: &SubscriptionConfig, room: ByteCount) -> ReceiverConf
         max_tries: MAX_TRIES,
         silent_after: SILENT_AFTER.min(defaults.silent_timeout),
         keys: defaults.keys.clone(),
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: Clock::unix_us(),
         max_clock_skew: defaults.max_clock_skew,
         seed: chance::seed(),

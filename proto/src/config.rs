@@ -7,6 +7,7 @@ use std::time::Duration;
 pub use flow::{Flow, SlowPolicy, SlowPolicyError};
 
 use crate::seal::Keyring;
+use crate::sign::{PublicKey, SigningKey};
 use crate::wire::{Name, StreamMode};
 use crate::{Bitrate, ByteCount, SessionId, StreamId, SubscriberId};
 
@@ -161,6 +162,8 @@ pub struct SenderConfig {
     pub heartbeat: (Duration, Duration),
     /// Seals what is sent, and opens what is heard; `None`: nothing is sealed.
     pub keys: Option<Keyring>,
+    /// Signs what is sent; `None`: whoever can seal can speak as the publisher.
+    pub sign: Option<SigningKey>,
     /// Seeds the cookie and the back-offs: 32 random bytes.
     pub seed: [u8; 32],
 }
@@ -215,6 +218,11 @@ pub struct ReceiverConfig {
     pub silent_after: Duration,
     /// Opens what is heard, and seals what is said; `None`: nothing is sealed.
     pub keys: Option<Keyring>,
+    /// Believes, and hands out, only what this key's owner signed; `None`: whatever is sealed.
+    pub verify: Option<PublicKey>,
+    /// Packets whose signature does not come are given up after this; on a timely stream after its
+    /// deadline, if that is shorter.
+    pub max_auth_delay: Duration,
     /// Unix time at its start, in microseconds. Used with a key and without a return path.
     pub unix_us: u64,
     /// How much older or newer than its own clock says a session's start may be, with a key and

@@ -20,6 +20,7 @@
 //! | the sender's clock | `receiver/clock.rs` |
 //! | with a key: opening, sealing, replays, recordings | `receiver/guard.rs`, `receiver/fresh.rs` |
 //! | the next key | `receiver/rekey.rs` |
+//! | whether it is the publisher's, if that signs | `receiver/verify.rs` |
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
 
 mod adopt;
@@ -48,6 +49,7 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod window;
 
 use std::collections::VecDeque;
@@ -56,7 +58,8 @@ use std::net::SocketAddr;
 pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
 pub use stats::ReceiverStats;
 
-use crate::seal::Causes;
+use crate::seal::{Cause, Causes};
+use crate::sign;
 use crate::wire::{self, Body, ByeReason, Discard, Name, Packet, ReportState};
 use crate::{ReceiverConfig, Seq, SessionId, Timestamp};
 use arena::Arena;
@@ -67,6 +70,7 @@ use knock::Knock;
 use lots::Plight;
 use report::Reporter;
 use session::Session;
+use verify::Verifier;
 
 /// By which socket a datagram came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +96,8 @@ pub enum Timer {
     Enrol,
     /// The publisher is to be asked whether the session is no recording.
     Proof,
+    /// Packets wait for their hashes.
+    Manifest,
     /// What was missed does not come: it is asked for again.
     CatchUp,
     /// Nothing was heard for long.
@@ -130,6 +136,7 @@ pub struct Receiver {
     reporter: Reporter,
     plight: Plight,
     guard: Option<Guard>,
+    verifier: Option<Verifier>,
     causes_told: Causes,
     started: Timestamp,
     /// What is handed out before the session's window is looked at.
@@ -165,6 +172,7 @@ impl Receiver {
             reporter: Reporter::new(now),
             plight: Plight::default(),
             guard: Guard::new(&mut config),
+            verifier: Verifier::new(&config),
             causes_told: Causes::default(),
             started: now,
             ready: VecDeque::new(),
@@ -195,6 +203,9 @@ impl Receiver {
         };
         // Most datagrams are of these kinds, and only their bodies are kept.
         let kind = datagram.get(1).and_then(|number| wire::Kind::from_number(*number));
+        if let Err(reason) = self.check_signed(kind, datagram, from) {
+            return self.stats.discarded.add(reason);
+        }
         let taken = if kind.is_some_and(wire::Kind::is_coded) {
             wire::decode_coded(datagram).and_then(|(header, fields, body)| {
                 let packet = CodedPacket { header, fields, body: Arrived::Datagram(body) };
@@ -207,9 +218,13 @@ impl Receiver {
         self.count(taken);
     }
 
-    /// Takes a decoded packet: the simulator's door.
+    /// Takes a decoded packet: the simulator's door. It bears no signature.
     pub fn handle_packet(&mut self, packet: &Packet, via: Via, from: SocketAddr, now: Timestamp) {
-        let taken = self.take(packet, via, from, now).map(|()| packet.header.kind);
+        let taken = if self.is_verified() && sign::is_statement(packet.body.kind()) {
+            Err(self.disbelieve(Cause::Unsigned, from))
+        } else {
+            self.take(packet, via, from, now).map(|()| packet.header.kind)
+        };
         self.count(taken);
     }
 
@@ -247,6 +262,7 @@ impl Receiver {
         self.notice_silence(now);
         self.enrol(now);
         self.ask_for_proof(now);
+        self.ask_for_proofs(now);
         self.knock(now);
         self.report_if_due(now);
         self.count_wire_losses();
@@ -307,6 +323,7 @@ impl Receiver {
             (self.report_due(), Timer::Report),
             (self.catch_up_due(), Timer::CatchUp),
             (self.proof_due(), Timer::Proof),
+            (self.proofs_due(), Timer::Manifest),
             (self.silence_due(), Timer::Silence),
         ];
         let named = named.into_iter().filter_map(|(due, timer)| Some((due?, timer)));

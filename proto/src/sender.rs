@@ -22,6 +22,7 @@
 //! | who is sent by unicast what goes to the group | `sender/members.rs` |
 //! | what is said of the session, and when | `sender/statement.rs`, `sender/heartbeat.rs` |
 //! | waiting for the first subscriber, End, finish | `sender/phase.rs` |
+//! | signing what is sent | `sender/manifest.rs` |
 //! | with a key: sealing, opening, replays | `sender/guard.rs` |
 //! | the next key, and who is not to have it | `sender/rekey.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
@@ -38,6 +39,7 @@ mod guard;
 mod heartbeat;
 mod intake;
 mod interleave;
+mod manifest;
 mod members;
 mod packetizer;
 mod parity;
@@ -77,6 +79,7 @@ use flow::{Breaker, Budget, Cap, Pacer, Progress, Surge};
 use guard::Guard;
 use heartbeat::Heartbeat;
 use interleave::Interleaving;
+use manifest::Signer;
 use packetizer::Packetizer;
 use parity::Parity;
 use phase::Phase;
@@ -101,6 +104,8 @@ pub enum Timer {
     Announce,
     /// Silence is to be explained.
     Heartbeat,
+    /// What left is to be signed, or somebody asked for that.
+    Manifest,
     /// A short block is to be closed.
     Block,
     /// The first byte has waited for subscribers long enough.
@@ -123,6 +128,9 @@ pub enum ConfigError {
     /// A block is 1 to 128 packets.
     #[error("a block of {0} packets: it must have 1 to 128")]
     BlockLen(u8),
+    /// The datagram has no room for headers, a signature and a useful number of hashes.
+    #[error("a datagram of {0} bytes: it must have {LEAST_SIGNED} to be signed")]
+    Unsigned(u16),
     /// A rate of nothing sends nothing.
     #[error("a rate of 0 bit/s sends nothing")]
     Rate,
@@ -165,6 +173,7 @@ pub struct Sender {
     cookies: CookieJar,
     guard: Option<Guard>,
     removed: Removed,
+    signer: Option<Signer>,
     causes_told: Causes,
     /// What goes out ahead of the pacer.
     control: VecDeque<(Destination, Body)>,
@@ -190,6 +199,9 @@ impl Sender {
         let len = usize::from(config.datagram_len);
         if !(128..=MAX_DATAGRAM_LEN).contains(&len) {
             return Err(ConfigError::DatagramLen(config.datagram_len));
+        }
+        if config.sign.is_some() && len < LEAST_SIGNED {
+            return Err(ConfigError::Unsigned(config.datagram_len));
         }
         if !(1..=128).contains(&config.k) {
             return Err(ConfigError::BlockLen(config.k));
@@ -237,6 +249,7 @@ impl Sender {
             cookies: CookieJar::new(xor(first, second)),
             guard,
             removed: Removed::default(),
+            signer: Signer::new(&config, tag_len),
             causes_told: Causes::default(),
             control: VecDeque::new(),
             numbers: (0, wire::UNICAST_NUMBERS),
@@ -315,6 +328,7 @@ impl Sender {
         let others = [
             Some((self.announce_due, Timer::Announce)),
             self.heartbeat_due().map(|due| (due, Timer::Heartbeat)),
+            self.manifest_due().map(|due| (due, Timer::Manifest)),
             self.linger_due().map(|due| (due, Timer::Linger)),
             self.block_due().map(|due| (due, Timer::Block)),
             self.look_due().map(|due| (due, Timer::Slow)),
@@ -401,6 +415,9 @@ impl Sender {
         let trail = self.window.trail();
         self.repair.expire(trail, now);
         self.parity.expire(trail);
+        if let Some(signer) = &mut self.signer {
+            signer.expire(trail);
+        }
         let mut taken = Vec::new();
         for row in self.audience.rows() {
             let again = self.grtt.get();
@@ -421,6 +438,9 @@ impl Sender {
         self.config.flow.slow_after.max(self.census.report_interval() * 6)
     }
 }
+
+/// A manifest then has room for eight hashes.
+const LEAST_SIGNED: usize = 256;
 
 fn halves(seed: [u8; 32]) -> [[u8; 16]; 2] {
     let (first, second) = seed.split_at(16);

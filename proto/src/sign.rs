@@ -17,9 +17,9 @@ mod tests;
 use aws_lc_rs::digest::{SHA256, digest};
 
 pub use key::{PublicKey, PublicKeyError, SigningKey};
-pub(crate) use key::{SIGNATURE_LEN, Signature, Verifying};
+pub(crate) use key::{SIGNATURE_LEN, Verifying};
 
-use crate::wire::{self, HEADER_LEN, Manifest};
+use crate::wire::{self, HEADER_LEN, Kind, Manifest};
 use crate::{Seq, SessionId, StreamId};
 
 /// SHA-256 of a data packet, its first 16 bytes.
@@ -38,6 +38,14 @@ pub(crate) fn hash_packet(
     coded_body.iter().for_each(|part| scratch.extend_from_slice(part));
     let hash = digest(&SHA256, scratch);
     hash.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Whether a publisher's packet of this kind bears a signature. The hashes of data are signed instead, and
+/// an answer to a challenge that was none costs nothing but a packet.
+pub(crate) fn is_statement(kind: Kind) -> bool {
+    !kind.is_coded()
+        && !kind.is_feedback()
+        && !matches!(kind, Kind::Manifest | Kind::CookieChallenge)
 }
 
 /// A packet that was sent, signed: a signature is appended to what stands from `start` on.

@@ -40,11 +40,11 @@ pub use codec::{
     decode, decode_coded, decode_header, decode_said, encode, encode_coded_header, sent_at_of,
 };
 pub use coded::{CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, NO_RECORD, PREFIX_RECORDS};
+pub(crate) use extension::{HEAD_LEN as EXTENSION_HEAD_LEN, append_signature, split_signature};
 pub use feedback::{
     Bye, ByeReason, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Losses, Nak, Need,
     Range, Register, Report, ReportState,
 };
-pub(crate) use extension::{HEAD_LEN as EXTENSION_HEAD_LEN, append_signature, split_signature};
 pub use header::{
     CODED_HEADER_LEN, DEPTH_MASK, FLAG_BY_UNICAST, FLAG_ECHO_ONLY, FLAG_NO_DIGEST,
     FLAG_REPORT_WANTED, HEADER_LEN, Header, Kind, MAX_DATAGRAM_LEN, UNICAST_NUMBERS, VERSION,
@@ -52,6 +52,7 @@ pub use header::{
 pub use list::{List, ListFull, Name, NameError};
 pub use number::UnknownNumber;
 pub use protection::{KeyRequest, KeyUpdate, Manifest};
+pub(crate) use protection::{MANIFEST_HASH_LEN, MANIFEST_LEN};
 pub use session::{
     Announce, End, Evict, EvictReason, Heartbeat, Ncf, Refused, RefusedReason, StreamMode,
 };

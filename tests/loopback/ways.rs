@@ -132,6 +132,8 @@ impl Sleeper {
             max_tries: 5,
             silent_after: Duration::from_secs(60),
             keys: None,
+            verify: None,
+            max_auth_delay: Duration::from_secs(10),
             unix_us: 0,
             max_clock_skew: Duration::from_secs(60),
             seed: [7; 32],

@@ -56,6 +56,7 @@ fn sender(session: u64, keys: Option<Keyring>, wait_for: u32, now: Timestamp) ->
         flow: Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
         keys,
+        sign: None,
         seed: [7; 32],
     };
     Sender::new(config, now).unwrap()
@@ -79,6 +80,8 @@ fn receiver(
         max_tries: 30,
         silent_after: Duration::from_secs(3),
         keys,
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: UNIX_US + now.0 / 1_000,
         max_clock_skew: Duration::from_secs(60),
         seed: [id; 32],

@@ -113,6 +113,7 @@ impl Session {
             flow: proto::config::Flow::default(),
             heartbeat: (Duration::from_millis(10), Duration::from_millis(500)),
             keys: None,
+            sign: None,
             seed: [7; 32],
         }
     }

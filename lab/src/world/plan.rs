@@ -108,6 +108,7 @@ pub(super) fn sender_config(plan: &Plan) -> SenderConfig {
         flow: proto::config::Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
         keys: None,
+        sign: None,
         seed: [7; 32],
     }
 }
@@ -135,6 +136,8 @@ pub(super) fn receiver_config(plan: &Plan, id: SubscriberId, seed: u64) -> Recei
         max_tries: 30,
         silent_after: Duration::from_secs(3),
         keys: None,
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: 0,
         max_clock_skew: Duration::from_secs(60),
         seed: bytes,

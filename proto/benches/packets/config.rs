@@ -35,6 +35,7 @@ pub(crate) fn sender() -> SenderConfig {
         flow: Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
         keys: None,
+        sign: None,
         seed: [7; 32],
     }
 }
@@ -53,6 +54,8 @@ pub(crate) fn receiver() -> ReceiverConfig {
         max_tries: 30,
         silent_after: Duration::from_secs(3),
         keys: None,
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: 0,
         max_clock_skew: Duration::from_secs(60),
         seed: [9; 32],

@@ -26,11 +26,11 @@ impl Receiver {
         if self.config.stream.is_none() && comparison::is_reserved(&announce.name) {
             return Err(Discard::ForeignStream);
         }
-        let is_sealed = self.is_sealed();
+        let is_authentic = self.is_authentic();
         if let Some(session) = &mut self.session {
             let same = session.id == header.session && session.started_us == announce.started_us;
             if same && session.stream == header.stream {
-                if is_sealed {
+                if is_authentic {
                     // Whoever passed it on: it is authentic, and not heard before.
                     session.source = from;
                 }
@@ -39,7 +39,7 @@ impl Receiver {
                 self.on_poll(announce.poll, now);
                 return Ok(());
             }
-            if !session.yields_to(header, announce, (from, is_sealed), now) {
+            if !session.yields_to(header, announce, (from, is_authentic), now) {
                 return Err(if session.stream == header.stream {
                     Discard::ForeignSession
                 } else {
@@ -53,6 +53,7 @@ impl Receiver {
         let fresh = self.wanted_of(announce, from, now)?;
         let session = Session::new(header, announce, from, &self.config, now);
         self.guard_follows(header, now);
+        self.verifier_follows(header);
         self.adopt(Session { fresh, ..session }, now);
         self.on_poll(announce.poll, now);
         Ok(())
@@ -102,7 +103,7 @@ impl Session {
         &mut self,
         header: &Header,
         announce: &Announce,
-        (from, is_sealed): (SocketAddr, bool),
+        (from, is_authentic): (SocketAddr, bool),
         now: Timestamp,
     ) -> bool {
         let is_newer = announce.started_us > self.started_us;
@@ -110,7 +111,7 @@ impl Session {
             // Whoever it is has a moment to show that it is no recording.
             return self.fresh.is_doubtful(now);
         }
-        if is_sealed && !is_newer {
+        if is_authentic && !is_newer {
             return false;
         }
         let same_host = self.source.ip() == from.ip();

@@ -11,6 +11,7 @@ use super::session::Session;
 use super::store::{Place, Store};
 use super::window::Placed;
 use super::{Event, Receiver, Via};
+use crate::sign;
 use crate::wire::{
     Announce, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedFields, CodedPrefix, CookieChallenge,
     CookieReply, DEPTH_MASK, Discard, End, Header, Heartbeat, Kind, Packet,
@@ -94,7 +95,7 @@ impl Receiver {
             return self.take_coded(&CodedPacket { header, fields, body }, via, from, now);
         }
         self.admit(&packet.header, from, now)?;
-        self.dispatch(packet, via, now)
+        self.dispatch(packet, (via, from), now)
     }
 
     pub(super) fn take_coded(
@@ -132,7 +133,7 @@ impl Receiver {
         let ours = self.session.as_ref().filter(|session| session.id == header.session);
         match ours {
             // With a key it is the key that tells who speaks.
-            Some(session) if session.source != from && !self.is_sealed() => {
+            Some(session) if session.source != from && !self.is_authentic() => {
                 Err(Discard::ForeignSource)
             }
             _ => Ok(()),
@@ -144,7 +145,12 @@ impl Receiver {
         self.session.as_ref().is_some_and(|session| session.started_us == announce.started_us)
     }
 
-    fn dispatch(&mut self, packet: &Packet, via: Via, now: Timestamp) -> Result<(), Discard> {
+    fn dispatch(
+        &mut self,
+        packet: &Packet,
+        (via, from): (Via, SocketAddr),
+        now: Timestamp,
+    ) -> Result<(), Discard> {
         match &packet.body {
             Body::Ncf(ncf) => {
                 self.on_ncf(ncf, now);
@@ -168,7 +174,8 @@ impl Receiver {
                 self.on_evict(evict.reason, now);
                 Ok(())
             }
-            Body::Manifest(_) | Body::KeyUpdate(_) => Ok(()),
+            Body::Manifest(manifest) => self.on_manifest(manifest, from, now),
+            Body::KeyUpdate(_) => Ok(()),
             // Those of the first line were taken before.
             Body::Data(_)
             | Body::Parity(_)
@@ -186,10 +193,14 @@ impl Receiver {
 
     /// The session is alive, and its clock is seen.
     fn hear(&mut self, header: &Header, now: Timestamp) {
+        // Who can seal but not sign must not set the clock, nor have anybody miss a million packets.
+        let is_sure = !self.is_verified() || sign::is_statement(header.kind);
         let Some(session) = &mut self.session else { return };
         session.heard = now;
-        session.clock.on_datagram(header.sent_at, now);
-        if header.is_for_group() {
+        if is_sure {
+            session.clock.on_datagram(header.sent_at, now);
+        }
+        if header.is_for_group() && (is_sure || session.numbers.is_near(header.number)) {
             session.numbers.on_datagram(header.number);
         }
         if session.silent {
@@ -209,6 +220,7 @@ impl Receiver {
         // What cannot be handed out must not take the place of what can.
         let prefix = CodedPrefix::read(body)?;
         let due = self.due_at(prefix.first_sent);
+        let is_verified = self.is_verified();
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
         if body.len() > usize::from(session.coded_len) {
             return Err(Discard::Size);
@@ -218,22 +230,37 @@ impl Receiver {
         if seq >= session.last() {
             return Err(Discard::Malformed);
         }
-        match session.window.place(seq, prefix, *body) {
+        let check = self.check_coded(seq, prefix, *body)?;
+        let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
+        let placed = session.window.place(seq, prefix, *body, check);
+        match placed {
             Placed::New => self.stats.packets_placed += 1,
             Placed::Duplicate => self.stats.packets_duplicate += 1,
+            Placed::Beyond if is_verified => return Err(Discard::OutOfWindow),
             Placed::Beyond => {
                 // It exists all the same: once there is room it will be missed.
                 session.lead = session.lead.max(seq.next().min(session.believable()));
                 return Err(Discard::OutOfWindow);
             }
         }
-        session.lead = session.lead.max(seq.next());
-        if session.gaps.fill(seq) && header.kind == Kind::Repair {
+        if placed == Placed::New && session.gaps.fill(seq) && header.kind == Kind::Repair {
             self.stats.packets_repaired += 1;
         }
         self.learn_block(*fields, now);
+        if is_verified {
+            // How far the stream has come is told by what is signed.
+            if placed == Placed::New {
+                self.wait_for_hash(check, seq, now);
+            }
+            self.advance_catch_up_by(seq, via, now);
+            self.recover_with(*fields, now);
+            return Ok(());
+        }
+        if let Some(session) = &mut self.session {
+            session.lead = session.lead.max(seq.next());
+        }
         self.advance_frontier(seq, via, due, now);
-        self.recover_with(*fields);
+        self.recover_with(*fields, now);
         if let (Some(due), Some(session)) = (due, &mut self.session) {
             session.gaps.hurry(seq, due);
         }
@@ -242,14 +269,11 @@ impl Receiver {
 
     /// Sees the gap that `seq` leaves behind it.
     fn advance_frontier(&mut self, seq: Seq, via: Via, due: Option<Timestamp>, now: Timestamp) {
-        let Some(session) = &mut self.session else { return };
-        let frontier = session.frontier;
-        if let Some(to) = session.catch_up_to {
-            if via == Via::Feedback && seq >= frontier && seq < to {
-                self.advance_catch_up(seq, now);
-            }
+        if self.advance_catch_up_by(seq, via, now) {
             return;
         }
+        let Some(session) = &mut self.session else { return };
+        let frontier = session.frontier;
         if seq < frontier {
             return;
         }
@@ -257,6 +281,16 @@ impl Receiver {
         if seq > frontier {
             self.miss(SeqRange::new(frontier, seq), due, now);
         }
+    }
+
+    /// A packet of what was missed came, if that is what is waited for; says whether it is.
+    fn advance_catch_up_by(&mut self, seq: Seq, via: Via, now: Timestamp) -> bool {
+        let Some(session) = &self.session else { return false };
+        let Some(to) = session.catch_up_to else { return false };
+        if via == Via::Feedback && seq >= session.frontier && seq < to {
+            self.advance_catch_up(seq, now);
+        }
+        true
     }
 
     fn on_heartbeat(&mut self, heartbeat: &Heartbeat, packet: &Packet, now: Timestamp) {

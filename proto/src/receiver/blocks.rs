@@ -12,6 +12,8 @@ pub(super) struct Block {
     /// Data packets; 0 while that is not known.
     pub(super) k: u8,
     pub(super) depth_log2: u8,
+    /// Somebody sent what is not of it: its parity is not believed.
+    is_poisoned: bool,
     /// Parity symbols with their places, each once.
     parity: Vec<(u8, Bytes)>,
 }
@@ -27,6 +29,11 @@ impl Block {
     pub(super) fn seqs(&self, start: Seq) -> impl Iterator<Item = Seq> + use<> {
         let depth_log2 = self.depth_log2;
         (0..u64::from(self.k)).map(move |index| start.plus(index << depth_log2))
+    }
+
+    /// Whether it is mended by name alone.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.is_poisoned
     }
 
     pub(super) fn parity(&self) -> &[(u8, Bytes)] {
@@ -85,7 +92,7 @@ impl Blocks {
         let Some(block) = self.get_mut(start) else { return false };
         let known = block.parity.iter().any(|(other, _)| *other == place);
         let fits = block.parity.first().is_none_or(|(_, other)| other.len() == body.len());
-        if known || !fits {
+        if known || !fits || block.is_poisoned {
             return false;
         }
         block.parity.push((place, body));
@@ -99,6 +106,14 @@ impl Blocks {
             let dropped = block.parity.len();
             block.parity.clear();
             self.parity_count -= dropped;
+        }
+    }
+
+    /// Somebody sent what is not of it: from now on it is mended by name.
+    pub(super) fn poison(&mut self, start: Seq) {
+        self.drop_parity(start);
+        if let Some(block) = self.get_mut(start) {
+            block.is_poisoned = true;
         }
     }
 

@@ -78,6 +78,8 @@ pub enum GapCause {
     LeftWindow,
     /// Their deadline passed.
     Deadline,
+    /// They came, and in time no signature for them.
+    Unverified,
     /// They came, and the output was too slow to take them; a receiver never says this itself.
     Ring,
 }
@@ -90,6 +92,7 @@ impl GapCause {
             Self::Unanswered => "unanswered",
             Self::LeftWindow => "left_window",
             Self::Deadline => "deadline",
+            Self::Unverified => "unverified",
             Self::Ring => "ring",
         }
     }
@@ -101,6 +104,7 @@ impl fmt::Display for GapCause {
             Self::Unanswered => "asked for, never answered",
             Self::LeftWindow => "no longer kept by the publisher",
             Self::Deadline => "past the deadline",
+            Self::Unverified => "no signature came for them",
             Self::Ring => "the output was too slow",
         })
     }

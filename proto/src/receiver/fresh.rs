@@ -71,7 +71,7 @@ impl Receiver {
         from: std::net::SocketAddr,
         now: Timestamp,
     ) -> Result<Fresh, Discard> {
-        if !self.is_sealed() {
+        if !self.is_authentic() {
             return Ok(Fresh::Shown);
         }
         if self.config.mute {

@@ -15,6 +15,8 @@ pub(super) struct Guard {
     subscriber: SubscriberId,
     /// The only stream that is wanted.
     stream: Option<StreamId>,
+    /// Whether only signed packets count, whoever can seal.
+    is_verified: bool,
     /// Of the session that is followed.
     followed: Option<Followed>,
     /// Of another one that was announced last.
@@ -35,8 +37,9 @@ struct Followed {
     ciphers: Vec<(u8, Cipher)>,
     /// Since when the newest epoch is heard.
     turn: Turn,
-    /// Numbers of datagrams for the group, and of those for single subscribers.
-    numbers: Box<(Numbers, Numbers)>,
+    /// Numbers of datagrams for the group, and of those for single subscribers; `None` where who
+    /// can seal is not believed to number for the publisher.
+    numbers: Option<Box<(Numbers, Numbers)>>,
 }
 
 /// What is overtaken by as many others as this has bits is of no use: it was asked for again.
@@ -51,7 +54,9 @@ impl Guard {
         let subscriber = config.subscriber;
         let secrets = Secrets::new(&keys);
         let hint = Hint::default();
-        Some(Self { secrets, subscriber, stream, followed: None, other: None, own: None, hint })
+        let is_verified = config.verify.is_some();
+        let (followed, other, own) = (None, None, None);
+        Some(Self { secrets, subscriber, stream, is_verified, followed, other, own, hint })
     }
 
     /// Whether there is no key yet.
@@ -111,7 +116,8 @@ impl Guard {
         let other = self.other.take().filter(|(name, _)| (name.1, name.2) == (stream, session));
         let ciphers = other.map(|((epoch, ..), cipher)| (epoch, cipher)).into_iter().collect();
         let turn = Turn::new(header.key_epoch, now);
-        let mut followed = Followed { stream, session, ciphers, turn, numbers: Box::default() };
+        let numbers = (!self.is_verified).then(Box::default);
+        let mut followed = Followed { stream, session, ciphers, turn, numbers };
         followed.take(number);
         followed.turn.hear(header.key_epoch, number, now);
         self.followed = Some(followed);
@@ -215,11 +221,8 @@ impl Followed {
 
     /// Takes note of a number; false if it was seen before.
     fn take(&mut self, number: u64) -> bool {
-        if number < wire::UNICAST_NUMBERS {
-            self.numbers.0.take(number)
-        } else {
-            self.numbers.1.take(number)
-        }
+        let Some(numbers) = &mut self.numbers else { return true };
+        if number < wire::UNICAST_NUMBERS { numbers.0.take(number) } else { numbers.1.take(number) }
     }
 }
 
@@ -233,9 +236,9 @@ impl Receiver {
         if self.guard.is_some() { u16::try_from(TAG_LEN).unwrap_or(0) } else { 0 }
     }
 
-    /// Whether what is heard was authentic.
-    pub(super) fn is_sealed(&self) -> bool {
-        self.guard.is_some()
+    /// Whether what is heard of a session was authentic.
+    pub(super) fn is_authentic(&self) -> bool {
+        self.guard.is_some() || self.is_verified()
     }
 
     /// The epoch whose key seals what is said; 0 without a key.

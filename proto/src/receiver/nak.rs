@@ -124,7 +124,7 @@ impl Receiver {
     }
 
     /// How long an answer may take: there and back, the merging of askers, the pacer's queue.
-    fn answer_time(&self) -> Duration {
+    pub(super) fn answer_time(&self) -> Duration {
         let grtt = self.session.as_ref().map_or(Duration::ZERO, |session| session.grtt);
         grtt * 2 + SHORTEST_RETRY
     }
@@ -216,6 +216,7 @@ impl Receiver {
             GapCause::Unanswered => &mut self.stats.lost_unanswered,
             GapCause::LeftWindow => &mut self.stats.lost_left_window,
             GapCause::Deadline => &mut self.stats.lost_deadline,
+            GapCause::Unverified => &mut self.stats.lost_unverified,
             GapCause::Ring => &mut self.stats.lost_ring,
         };
         for &range in runs {

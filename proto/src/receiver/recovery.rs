@@ -66,6 +66,7 @@ impl Receiver {
         now: Timestamp,
     ) -> Result<(), Discard> {
         let CodedPacket { fields, body, .. } = packet;
+        let believable = self.believable();
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
         if body.len() > usize::from(session.coded_len) || body.len() < CODED_PREFIX_LEN {
             return Err(Discard::Size);
@@ -79,12 +80,11 @@ impl Receiver {
             self.stats.parity_unused += 1;
             return Ok(());
         }
-        if end > session.window.limit() {
+        if end > session.window.limit().min(believable) {
             return Err(Discard::OutOfWindow);
         }
-        session.lead = session.lead.max(end);
         self.learn_block(*fields, now);
-        self.look_ahead(due, now);
+        self.on_unsigned_lead(end, due, now);
         let Some(session) = &mut self.session else { return Err(Discard::ForeignSession) };
         let place = fields.index.saturating_sub(fields.k);
         let missing = missing_of(session, start);
@@ -93,20 +93,20 @@ impl Receiver {
             self.stats.parity_unused += 1;
             return Ok(());
         }
-        self.recover(start);
+        self.recover(start, now);
         Ok(())
     }
 
     /// A data packet came: with it the parity of its block may be enough.
-    pub(super) fn recover_with(&mut self, fields: CodedFields) {
+    pub(super) fn recover_with(&mut self, fields: CodedFields, now: Timestamp) {
         let Some(session) = &self.session else { return };
         if session.blocks.has_parity() {
-            self.recover(fields.block_start(session.frontier.max(session.window.next())));
+            self.recover(fields.block_start(session.frontier.max(session.window.next())), now);
         }
     }
 
     /// Gets back what a block lacks, if there is parity enough.
-    pub(super) fn recover(&mut self, start: Seq) {
+    pub(super) fn recover(&mut self, start: Seq, now: Timestamp) {
         let Some(session) = &mut self.session else { return };
         let Some(block) = session.blocks.get(start) else { return };
         if block.parity().is_empty() {
@@ -123,20 +123,23 @@ impl Receiver {
         session.blocks.drop_parity(start);
         for (index, body) in recovered {
             if let Some(seq) = seqs.get(usize::from(index)) {
-                self.place_recovered(*seq, &body);
+                self.place_recovered(*seq, &body, now);
             }
         }
     }
 
-    fn place_recovered(&mut self, seq: Seq, body: &[u8]) {
-        let Ok(prefix) = CodedPrefix::read(body) else { return };
+    fn place_recovered(&mut self, seq: Seq, body: &[u8], now: Timestamp) {
+        let Ok(prefix) = CodedPrefix::read(body) else { return self.poison(seq) };
+        let body = Arrived::Datagram(body);
+        let Ok(check) = self.check_coded(seq, prefix, body) else { return };
         let Some(session) = &mut self.session else { return };
-        if session.window.place(seq, prefix, Arrived::Datagram(body)) == Placed::New {
+        if session.window.place(seq, prefix, body, check) == Placed::New {
             self.stats.packets_recovered += 1;
             if !session.gaps.fill(seq) {
                 // While catching up nobody looks for gaps in what is live.
                 self.stats.packets_missed = self.stats.packets_missed.saturating_add(1);
             }
+            self.wait_for_hash(check, seq, now);
         }
     }
 
@@ -164,7 +167,9 @@ impl Receiver {
             ranges.iter().flat_map(|range| session.blocks.closed_in(*range)).collect();
         starts.sort_unstable();
         starts.dedup();
-        let counted = starts.into_iter().map(|block| {
+        let is_sound =
+            |block: &Seq| session.blocks.get(*block).is_none_or(|block| !block.is_poisoned());
+        let counted = starts.into_iter().filter(is_sound).map(|block| {
             let parity = session.blocks.get(block).map_or(0, |block| block.parity().len());
             // What was not sent yet is not missing.
             let count = missing_before(session, block, session.frontier).saturating_sub(parity);

@@ -235,6 +235,11 @@ impl Numbers {
         }
     }
 
+    /// Whether a number is so near to those that came that few can have been lost before it.
+    pub(super) fn is_near(&self, number: u64) -> bool {
+        number <= self.highest.saturating_add(RECENT)
+    }
+
     /// Datagrams that did not come, those of them that only come late included.
     pub(super) fn lost(&self) -> u64 {
         let Some(first) = self.first else { return 0 };

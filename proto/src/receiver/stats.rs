@@ -6,7 +6,8 @@ use crate::counts::{DiscardCounts, KindCounts};
 /// grows.
 ///
 /// The counters add up: datagrams received = discarded + control + coded; data and repair packets
-/// = placed + duplicate; placed + recovered = delivered + abandoned + held in the window.
+/// = placed + duplicate; placed + recovered = delivered + abandoned + forged + unverified + held in the
+/// window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiverStats {
     /// Datagrams received, by kind, those that were discarded not counted.
@@ -22,6 +23,10 @@ pub struct ReceiverStats {
     /// Data packets placed in the window of a session that ended before they could be handed
     /// out.
     pub packets_abandoned: u64,
+    /// Data packets that were taken out of the window again: their signed hash is another.
+    pub packets_forged: u64,
+    /// Data packets that were taken out of the window again because no signed hash came in time.
+    pub packets_unverified: u64,
     /// Payload handed out, in bytes.
     pub bytes_delivered: u64,
     /// Data packets that were missing when a later one came.
@@ -40,6 +45,8 @@ pub struct ReceiverStats {
     pub lost_left_window: u64,
     /// Packets given up because their deadline passed.
     pub lost_deadline: u64,
+    /// Packets given up because no signature came for them.
+    pub lost_unverified: u64,
     /// Packets that were handed out and that the output then had no room for.
     pub lost_ring: u64,
     /// Datagrams of the group lost on the wire: gaps in `number` less the kernel's drops.
@@ -71,6 +78,7 @@ impl ReceiverStats {
     #[must_use]
     pub fn packets_lost(&self) -> u64 {
         let lost = self.lost_unanswered.saturating_add(self.lost_left_window);
-        lost.saturating_add(self.lost_deadline).saturating_add(self.lost_ring)
+        let lost = lost.saturating_add(self.lost_deadline).saturating_add(self.lost_unverified);
+        lost.saturating_add(self.lost_ring)
     }
 }

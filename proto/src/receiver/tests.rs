@@ -82,6 +82,8 @@ fn config() -> ReceiverConfig {
         max_tries: 5,
         silent_after: Duration::from_secs(3),
         keys: None,
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: 0,
         max_clock_skew: Duration::from_secs(60),
         seed: [3; 32],

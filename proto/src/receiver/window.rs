@@ -24,6 +24,16 @@ enum Slot {
 struct Kept {
     prefix: CodedPrefix,
     place: Place,
+    check: Check,
+}
+
+/// Whether a packet is known to be what the publisher sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It is, or nobody wants to know.
+    Passed,
+    /// Its hash has yet to come: it is not handed out.
+    Waits,
 }
 
 /// What became of a packet that came.
@@ -107,7 +117,13 @@ impl Window {
     }
 
     /// Takes a packet, and keeps its payload if there is a place for it.
-    pub(super) fn place(&mut self, seq: Seq, prefix: CodedPrefix, body: Arrived<'_>) -> Placed {
+    pub(super) fn place(
+        &mut self,
+        seq: Seq,
+        prefix: CodedPrefix,
+        body: Arrived<'_>,
+        check: Check,
+    ) -> Placed {
         if seq < self.next {
             return Placed::Duplicate;
         }
@@ -117,7 +133,7 @@ impl Window {
         let Some(index) = self.index(seq) else { return Placed::Beyond };
         if index == self.slots.len() {
             let place = body.payload(prefix.len, &mut self.store);
-            self.slots.push_back(Slot::Here(Kept { prefix, place }));
+            self.slots.push_back(Slot::Here(Kept { prefix, place, check }));
             return Placed::New;
         }
         if index > self.slots.len() {
@@ -125,11 +141,49 @@ impl Window {
         }
         match self.slots.get_mut(index) {
             Some(slot @ Slot::Missing) => {
-                *slot =
-                    Slot::Here(Kept { prefix, place: body.payload(prefix.len, &mut self.store) });
+                let place = body.payload(prefix.len, &mut self.store);
+                *slot = Slot::Here(Kept { prefix, place, check });
                 Placed::New
             }
             _ => Placed::Duplicate,
+        }
+    }
+
+    /// Prefix and payload of a packet that is here and waits for its hash.
+    pub(super) fn unproved(&self, seq: Seq) -> Option<(CodedPrefix, &[u8])> {
+        match self.slots.get(self.index(seq)?)? {
+            Slot::Here(kept) if kept.check == Check::Waits => {
+                Some((kept.prefix, self.store.get(kept.place)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The runs of packets of `range` that wait for their hashes.
+    pub(super) fn unproved_in(&self, range: SeqRange) -> Vec<SeqRange> {
+        let mut runs = Vec::new();
+        let within = range.clamp_to(SeqRange::new(self.next, self.end()));
+        for seq in within.iter().filter(|seq| self.unproved(*seq).is_some()) {
+            extend(&mut runs, SeqRange::new(seq, seq.next()));
+        }
+        runs
+    }
+
+    /// A packet that is here is what the publisher sent.
+    pub(super) fn prove(&mut self, seq: Seq) {
+        let slot = self.index(seq).and_then(|index| self.slots.get_mut(index));
+        if let Some(Slot::Here(kept)) = slot {
+            kept.check = Check::Passed;
+        }
+    }
+
+    /// A packet that is here, and was not handed out, is as if it had never come.
+    pub(super) fn reject(&mut self, seq: Seq) {
+        let slot = self.index(seq).and_then(|index| self.slots.get_mut(index));
+        if let Some(slot) = slot.filter(|_| seq >= self.next)
+            && let Slot::Here(kept) = std::mem::take(slot)
+        {
+            self.store.forget(kept.place);
         }
     }
 
@@ -160,12 +214,12 @@ impl Window {
     pub(super) fn pop(&mut self, most: usize) -> Option<Popped> {
         let index = self.handed_out();
         match *self.slots.get(index)? {
-            Slot::Missing => None,
-            Slot::Here(Kept { prefix, place: first }) => {
+            Slot::Missing | Slot::Here(Kept { check: Check::Waits, .. }) => None,
+            Slot::Here(Kept { prefix, place: first, .. }) => {
                 let mut place = first;
                 let mut packets = 1;
                 for slot in self.slots.range(index + 1..) {
-                    let Slot::Here(kept) = slot else { break };
+                    let Slot::Here(kept @ Kept { check: Check::Passed, .. }) = slot else { break };
                     let Some(longer) = place.with(kept.place) else { break };
                     if longer.len() > most {
                         break;
@@ -263,7 +317,7 @@ mod tests {
         let mut body = Vec::new();
         PREFIX.write(&mut body);
         body.push(byte);
-        window.place(Seq(seq), PREFIX, Arrived::Datagram(&body))
+        window.place(Seq(seq), PREFIX, Arrived::Datagram(&body), Check::Passed)
     }
 
     fn run(first: u64, payload: &'static [u8]) -> Option<Popped> {

@@ -23,6 +23,10 @@ pub enum Cause {
     Old = 5,
     /// It may be a recording: the publisher was asked, and does not answer.
     Unanswered = 6,
+    /// It is not signed, and a signature is wanted.
+    Unsigned = 7,
+    /// It was signed by somebody else, or changed on the way.
+    WrongSignature = 8,
 }
 
 impl Cause {
@@ -30,7 +34,9 @@ impl Cause {
     #[must_use]
     pub fn reason(self) -> Discard {
         match self {
-            Self::Unsealed | Self::WrongKey => Discard::Forged,
+            Self::Unsealed | Self::WrongKey | Self::Unsigned | Self::WrongSignature => {
+                Discard::Forged
+            }
             Self::NoKey | Self::Epoch => Discard::Epoch,
             Self::Replayed | Self::Old | Self::Unanswered => Discard::Replayed,
         }
@@ -46,6 +52,8 @@ impl fmt::Display for Cause {
             Self::Epoch => "it is sealed under a key of another epoch",
             Self::Replayed => "it was heard before",
             Self::Old => "its session did not begin now",
+            Self::Unsigned => "it is not signed",
+            Self::WrongSignature => "the publisher's key did not sign it",
             Self::Unanswered => "its publisher does not answer whether it is there",
         })
     }
@@ -74,12 +82,12 @@ impl From<Discard> for Unbelieved {
 
 /// Which causes were told.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Causes(u8);
+pub(crate) struct Causes(u16);
 
 impl Causes {
     /// Whether it is told for the first time.
     pub(crate) fn add(&mut self, cause: Cause) -> bool {
-        let bit = 1 << cause as u8;
+        let bit = 1 << cause as u16;
         let is_new = self.0 & bit == 0;
         self.0 |= bit;
         is_new
@@ -87,7 +95,7 @@ impl Causes {
 
     /// It is told again when it happens again.
     pub(crate) fn remove(&mut self, cause: Cause) {
-        self.0 &= !(1 << cause as u8);
+        self.0 &= !(1 << cause as u16);
     }
 }
 

@@ -225,7 +225,7 @@ impl Sender {
             self.audience.has_room() && !self.phase.is_finished() && !self.census.is_share();
         if !is_known && may_join {
             // Who makes the whole group pay for a repair shows first that it is there.
-            if !ranges.is_empty() {
+            if !ranges.is_empty() || !nak.manifests.is_empty() {
                 self.challenge(nak.subscriber, from, now)?;
             }
             return Err(Discard::Unproven);
@@ -267,7 +267,9 @@ impl Sender {
         needs.sort_unstable_by_key(|need| (need.block, std::cmp::Reverse(need.count)));
         needs.dedup_by_key(|need| need.block);
         let needs = self.ask_by_count(&needs, named, now);
-        let more = self.pending_repairs().saturating_sub(pending);
+        let manifests = nak.manifests.iter().map(|range| range.to_seqs());
+        let manifests = self.ask_for_manifests(manifests, room, is_known.then_some(from), now);
+        let more = self.pending_repairs().saturating_sub(pending) + manifests;
         self.budget.askers.charge(from.ip(), more * self.full_wire_len());
         self.refuse_over_budget(nak, over_budget, from, now)?;
         self.confirm(fresh, needs)?;
@@ -373,7 +375,7 @@ impl Sender {
 
     /// A small audience loses little by answering at once; a large one asks for the same packet
     /// within a fraction of a round trip.
-    fn merge_window(&self) -> Duration {
+    pub(super) fn merge_window(&self) -> Duration {
         if self.audience_size() <= AT_ONCE { Duration::ZERO } else { self.grtt.get() / 2 }
     }
 

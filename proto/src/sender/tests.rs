@@ -84,6 +84,7 @@ fn config() -> SenderConfig {
         flow: crate::config::Flow::default(),
         heartbeat: (millis(10), Duration::from_secs(1)),
         keys: None,
+        sign: None,
         seed: [9; 32],
     }
 }

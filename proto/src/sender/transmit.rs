@@ -7,7 +7,7 @@ use super::parity::{Answer, ParityPacket};
 use super::{Sender, Subscriber, Timer};
 use crate::wire::{
     self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_NO_DIGEST,
-    FLAG_REPORT_WANTED, Header, Kind, Packet,
+    FLAG_REPORT_WANTED, Header, Kind, Manifest, Packet,
 };
 use crate::{Seq, SeqRange, SubscriberId, Timestamp};
 
@@ -62,6 +62,13 @@ impl Burst {
         }
         admits
     }
+
+    /// Bytes that one more datagram may have behind those in `buf`, at the end of a burst of at most
+    /// `max`.
+    fn room_after(&self, max: usize, buf: &[u8]) -> usize {
+        let is_full = self.is_closed || self.datagrams >= max;
+        if is_full { 0 } else { self.segment_len.min(MAX_BURST_BYTES.saturating_sub(buf.len())) }
+    }
 }
 
 impl Sender {
@@ -78,6 +85,9 @@ impl Sender {
         }
         if self.phase.is_finished() {
             return None;
+        }
+        if let Some((to, body)) = self.next_manifest(now) {
+            return Some(self.write_control(to, body, now, buf));
         }
         if let Some(body) = self.statement(now) {
             return Some(self.write_control(Destination::Group, body, now, buf));
@@ -267,7 +277,7 @@ impl Sender {
         let (id, address) = self.next_late()?;
         let max = self.burst_limit(max, now);
         let leaving = Leaving { kind: Kind::Repair, to: Destination::Unicast(address), at: now };
-        let mut burst = Burst::default();
+        let (mut burst, mut manifest) = (Burst::default(), None);
         while let Some(seq) = self.audience.get(id).and_then(Subscriber::next_catch_up) {
             let Some(len) = self.datagram_len(seq) else { break };
             if !burst.admits(len, max) {
@@ -277,6 +287,10 @@ impl Sender {
             if let Some(catch_up) = self.audience.catch_up_mut(id) {
                 catch_up.on_sent(seq);
             }
+            manifest = self.manifest_up_to(seq.next());
+            if manifest.is_some() {
+                break;
+            }
         }
         if burst.datagrams == 0 {
             self.shorten_catch_up(id, now);
@@ -285,7 +299,14 @@ impl Sender {
         self.late_last = Some(id);
         self.late_at = now.after(self.catch_up_wait(burst, buf.len()));
         self.caught_up_last = true;
-        self.sent(leaving, burst, buf)
+        let room = burst.room_after(max, buf);
+        let transmit = self.sent(leaving, burst, buf)?;
+        let Some(manifest) = manifest else { return Some(transmit) };
+        if self.len_of(&manifest) > room {
+            self.control.push_front((leaving.to, Body::Manifest(manifest)));
+            return Some(transmit);
+        }
+        Some(self.append(transmit, manifest, leaving, buf))
     }
 
     /// The late joiner whose turn it is.
@@ -313,19 +334,21 @@ impl Sender {
         if !self.may_send_data() {
             return None;
         }
-        let max = self.burst_limit(max, now);
+        let most = self.burst_limit(max, now);
+        // A manifest may follow, as the last and shorter one.
+        let most = if self.is_signed() { (most - 1).clamp(1, self.unsigned_room()) } else { most };
         let limit = self.limit();
         let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
         let mut burst = Burst::default();
         while self.window.lead() < limit && self.window.next_unsent().is_some() {
             let seq = self.window.lead();
             let Some(len) = self.datagram_len(seq) else { break };
-            if !burst.admits(len, max) {
+            if !burst.admits(len, most) {
                 break;
             }
             self.window.on_sent(now);
             self.write_coded(leaving, seq, buf);
-            if burst.datagrams < max {
+            if burst.datagrams < most {
                 self.end_linger(now);
             }
         }
@@ -333,7 +356,30 @@ impl Sender {
         self.send_ahead(now);
         self.interleave(now);
         self.on_first_sent(burst, buf.len(), now);
-        self.sent(leaving, burst, buf)
+        let room = burst.room_after(max, buf);
+        let transmit = self.sent(leaving, burst, buf)?;
+        let manifest = self.manifest_of_burst(room, now);
+        Some(match manifest {
+            Some(manifest) => self.append(transmit, manifest, leaving, buf),
+            None => transmit,
+        })
+    }
+
+    /// Ends a burst with a manifest, which is shorter than what it follows.
+    fn append(
+        &mut self,
+        transmit: Transmit,
+        manifest: Manifest,
+        leaving: Leaving,
+        buf: &mut Vec<u8>,
+    ) -> Transmit {
+        self.write_said(
+            Leaving { kind: Kind::Manifest, ..leaving },
+            0,
+            Body::Manifest(manifest),
+            buf,
+        );
+        Transmit { datagrams: transmit.datagrams + 1, ..transmit }
     }
 
     fn on_first_sent(&mut self, burst: Burst, bytes: usize, now: Timestamp) {
@@ -392,6 +438,9 @@ impl Sender {
         };
         prefix.write(buf);
         buf.extend_from_slice(&slot.payload);
+        if leaving.kind == Kind::Data {
+            self.hash(seq, buf, start + CODED_HEADER_LEN, leaving.at);
+        }
         self.seal(start, buf);
     }
 
@@ -411,12 +460,18 @@ impl Sender {
         } else if leaving.kind == Kind::Announce && !self.config.is_hashed {
             flags = FLAG_NO_DIGEST;
         }
+        self.write_said(leaving, flags, body, buf);
+        Transmit { destination: to, kind: leaving.kind, segment_len: buf.len(), datagrams: 1 }
+    }
+
+    /// Appends what is no payload, signed and sealed.
+    fn write_said(&mut self, leaving: Leaving, flags: u8, body: Body, buf: &mut Vec<u8>) {
         let header = self.header(leaving, flags);
         let start = buf.len();
         wire::encode(&Packet { header, body }, buf);
+        self.sign(leaving.kind, start, buf);
         self.seal(start, buf);
-        self.count(leaving, 1, buf.len());
-        Transmit { destination: to, kind: leaving.kind, segment_len: buf.len(), datagrams: 1 }
+        self.count(leaving, 1, buf.len() - start);
     }
 
     /// Counts a burst, and gives it if there is something in it.

@@ -6,6 +6,12 @@ use super::fixed;
 use super::list::List;
 use crate::{Seq, SeqRange, SubscriberId};
 
+/// Length of a manifest's body beside its hashes, in bytes.
+pub(crate) const MANIFEST_LEN: usize = 82;
+
+/// Length of a hash in a manifest, in bytes.
+pub(crate) const MANIFEST_HASH_LEN: usize = 16;
+
 /// Hashes of packets that were sent one after the other, signed: what makes a member unable to speak
 /// as the publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,427 @@
+//! Signed streams: nothing is handed out that the publisher did not sign (docs/PROTOCOL.md §4.19).
+//!
+//! Packets wait in the window until a manifest has their hashes. One that fails is as if it had never
+//! come: it is missing, and asked for by name. So is a manifest, when packets have waited for it. Only
+//! what is signed says how far the stream has come: whoever could seal a packet could else have the
+//! publisher asked for what was never sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Receiver;
+use super::arrival::Arrived;
+use super::event::GapCause;
+use super::gaps::Gaps;
+use super::window::Check;
+use crate::seal::{Cause, ReplayWindow};
+use crate::sign::{self, PacketHash, Verifying};
+use crate::wire::{
+    self, Body, CODED_PREFIX_LEN, CodedPrefix, Discard, Header, Kind, List, Manifest, Nak, Range,
+};
+use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, Timestamp};
+
+/// What a receiver that verifies needs, over all sessions.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    key: Verifying,
+    /// Of the session that is followed.
+    proofs: Proofs,
+    scratch: Vec<u8>,
+}
+
+/// What is known, and what is waited for, in one session.
+#[derive(Debug, Default)]
+struct Proofs {
+    /// Numbers of signed packets: of those for the group, and of those for single subscribers.
+    numbers: Box<(Numbers, Numbers)>,
+    /// Hashes of packets that are not here yet.
+    known: BTreeMap<Seq, Manifest>,
+    /// Packets of which the hashes came, the last of them in a row.
+    covered: SeqRange,
+    /// Packets that came before their hashes, the oldest first.
+    waiting: VecDeque<Waiting>,
+    /// Packets whose hashes are asked for.
+    wanted: Gaps,
+}
+
+type Numbers = ReplayWindow<64>;
+
+/// Packets that wait for their hashes since about the same time.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    range: SeqRange,
+    since: Timestamp,
+    ask_at: Timestamp,
+}
+
+impl Verifier {
+    /// `None` if whatever is sealed is believed.
+    pub(super) fn new(config: &ReceiverConfig) -> Option<Self> {
+        let key = Verifying::new(config.verify?);
+        Some(Self { key, proofs: Proofs::default(), scratch: Vec::new() })
+    }
+
+    /// Another session is followed.
+    fn begin(&mut self) {
+        self.proofs = Proofs::default();
+    }
+
+    /// The hash that a packet must have, if it is known.
+    fn hash_of(&self, seq: Seq) -> Option<&PacketHash> {
+        let (first, manifest) = self.proofs.known.range(..=seq).next_back()?;
+        manifest.hashes.get(usize::try_from(seq.since(*first)).ok()?)
+    }
+
+    /// Whether a packet is what the publisher sent; `None` while its hash is not known.
+    fn check(&mut self, session: SessionId, seq: Seq, coded_body: [&[u8]; 2]) -> Option<bool> {
+        let wanted = *self.hash_of(seq)?;
+        Some(sign::hash_packet(session, seq, coded_body, &mut self.scratch) == wanted)
+    }
+
+    /// Takes note of the number of a signed packet; false if it was seen before.
+    fn take(&mut self, header: &Header) -> bool {
+        let (group, single) = &mut *self.proofs.numbers;
+        let numbers = if header.number < wire::UNICAST_NUMBERS { group } else { single };
+        numbers.take(header.number)
+    }
+}
+
+impl Proofs {
+    /// A packet came whose hash is not here.
+    fn wait_for(&mut self, seq: Seq, ask_after: Duration, now: Timestamp) {
+        if let Some(last) = self.waiting.back_mut()
+            && last.range.end == seq
+            && last.range.len() < LONGEST_RUN
+            && now.since(last.since) < STEP
+        {
+            last.range.end = seq.next();
+            return;
+        }
+        let range = SeqRange::new(seq, seq.next());
+        self.waiting.push_back(Waiting { range, since: now, ask_at: now.after(ask_after) });
+    }
+
+    /// The hashes of `range` are here. What waits before it was overtaken.
+    fn cover(&mut self, range: SeqRange, soon: Timestamp) {
+        self.wanted.close(range);
+        if range.first <= self.covered.end && range.end >= self.covered.first {
+            self.covered.first = self.covered.first.min(range.first);
+            self.covered.end = self.covered.end.max(range.end);
+        } else {
+            self.covered = range;
+        }
+        let covered = self.covered;
+        self.waiting.retain_mut(|waiting| {
+            if waiting.range.end <= covered.first {
+                waiting.ask_at = waiting.ask_at.min(soon);
+            }
+            waiting.range.clamp_to(covered) != waiting.range
+        });
+    }
+
+    /// When somebody is to be asked, or waited for no longer.
+    fn due(&self, longest: Duration) -> Option<Timestamp> {
+        let waiting = self.waiting.iter();
+        let waiting = waiting.map(|waiting| waiting.ask_at.min(waiting.since.after(longest))).min();
+        [waiting, self.wanted.due(), self.wanted.deadline()].into_iter().flatten().min()
+    }
+}
+
+impl Receiver {
+    /// Whether only what is signed is believed.
+    pub(super) fn is_verified(&self) -> bool {
+        self.verifier.is_some()
+    }
+
+    /// Another session is followed, which `header` brought.
+    pub(super) fn verifier_follows(&mut self, header: &Header) {
+        if let Some(verifier) = &mut self.verifier {
+            verifier.begin();
+            verifier.take(header);
+        }
+    }
+
+    /// Whether what a publisher says is signed; `datagram` is as it was before it was sealed.
+    ///
+    /// # Errors
+    /// Why it is to be discarded.
+    pub(super) fn check_signed(
+        &mut self,
+        kind: Option<Kind>,
+        datagram: &[u8],
+        from: SocketAddr,
+    ) -> Result<(), Discard> {
+        let Some(verifier) = &mut self.verifier else { return Ok(()) };
+        if !kind.is_some_and(sign::is_statement) {
+            return Ok(());
+        }
+        match sign::is_signed(&verifier.key, datagram) {
+            None => return Err(self.disbelieve(Cause::Unsigned, from)),
+            Some(false) => return Err(self.disbelieve(Cause::WrongSignature, from)),
+            Some(true) => {}
+        }
+        let (header, _) = wire::decode_header(datagram)?;
+        let is_ours = self.session.as_ref().is_some_and(|session| session.id == header.session);
+        if is_ours && !verifier.take(&header) {
+            return Err(self.disbelieve(Cause::Replayed, from));
+        }
+        Ok(())
+    }
+
+    /// What can be said of a packet before it has a place.
+    ///
+    /// # Errors
+    /// That it is not what the publisher sent, or so far ahead that nobody need believe it.
+    pub(super) fn check_coded(
+        &mut self,
+        seq: Seq,
+        prefix: CodedPrefix,
+        body: Arrived<'_>,
+    ) -> Result<Check, Discard> {
+        if seq >= self.believable() {
+            return Err(Discard::OutOfWindow);
+        }
+        let (Some(verifier), Some(session)) = (&mut self.verifier, &self.session) else {
+            return Ok(Check::Passed);
+        };
+        let len = (CODED_PREFIX_LEN + usize::from(prefix.len)).min(body.len());
+        let body = body.get(..len).unwrap_or_default();
+        match verifier.check(session.id, seq, [body, &[]]) {
+            Some(true) => Ok(Check::Passed),
+            Some(false) => {
+                self.poison(seq);
+                Err(Discard::Forged)
+            }
+            None => Ok(Check::Waits),
+        }
+    }
+
+    /// A packet has a place.
+    pub(super) fn wait_for_hash(&mut self, check: Check, seq: Seq, now: Timestamp) {
+        if check == Check::Passed {
+            return;
+        }
+        let ask_after = self.ask_after();
+        if let Some(verifier) = &mut self.verifier {
+            verifier.proofs.wait_for(seq, ask_after, now);
+        }
+    }
+
+    /// Beyond this nothing is believed to have been sent that is not signed.
+    pub(super) fn believable(&self) -> Seq {
+        let lead = self.session.as_ref().filter(|_| self.is_verified()).map(|session| session.lead);
+        lead.map_or(Seq(u64::MAX), |lead| lead.plus(AHEAD))
+    }
+
+    /// What is not signed tells that packets up to `lead` were sent.
+    pub(super) fn on_unsigned_lead(
+        &mut self,
+        lead: Seq,
+        deadline: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        if self.is_verified() {
+            return;
+        }
+        if let Some(session) = &mut self.session {
+            session.lead = session.lead.max(lead);
+        }
+        self.look_ahead(deadline, now);
+    }
+
+    pub(super) fn on_manifest(
+        &mut self,
+        manifest: &Manifest,
+        from: SocketAddr,
+        now: Timestamp,
+    ) -> Result<(), Discard> {
+        let range = manifest.range();
+        let (Some(verifier), Some(session)) = (&mut self.verifier, &mut self.session) else {
+            return Ok(());
+        };
+        if manifest.started_us != session.started_us || range.end > session.last() {
+            return Err(Discard::Malformed);
+        }
+        if range.end <= session.window.next() || verifier.proofs.known.contains_key(&range.first) {
+            return Ok(());
+        }
+        if !manifest.is_of(&verifier.key, session.stream, session.id) {
+            return Err(self.disbelieve(Cause::WrongSignature, from));
+        }
+        session.lead = session.lead.max(range.end);
+        if range.first >= session.window.limit() {
+            // Once there is room for the packets it is asked for.
+            return Err(Discard::OutOfWindow);
+        }
+        verifier.proofs.cover(range, now.after(super::nak::REORDER_ALLOWANCE));
+        verifier.proofs.known.insert(range.first, manifest.clone());
+        let due = self.prove(range, now);
+        self.look_ahead(due.or(self.due_from(now)), now);
+        self.forget_proofs();
+        Ok(())
+    }
+
+    /// Looks at what is here of `range`, whose hashes have come. On a timely stream gives when the
+    /// newest of it that is genuine is no longer wanted.
+    fn prove(&mut self, range: SeqRange, now: Timestamp) -> Option<Timestamp> {
+        let mut newest = None;
+        let next = self.session.as_ref()?.window.next();
+        for seq in range.clamp_to(SeqRange::new(next, range.end)).iter() {
+            let (Some(verifier), Some(session)) = (&mut self.verifier, &mut self.session) else {
+                return None;
+            };
+            let Some((prefix, payload)) = session.window.unproved(seq) else { continue };
+            let body = [&prefix.to_bytes()[..], payload];
+            if verifier.check(session.id, seq, body) == Some(true) {
+                session.window.prove(seq);
+                newest = Some((seq, prefix.first_sent));
+            } else {
+                self.disprove(seq, now);
+            }
+        }
+        let (seq, first_sent) = newest?;
+        let due = self.due_at(first_sent)?;
+        if let Some(session) = &mut self.session {
+            session.gaps.hurry(seq, due);
+        }
+        Some(due)
+    }
+
+    /// A packet that has a place is not what the publisher sent: it is missing.
+    fn disprove(&mut self, seq: Seq, now: Timestamp) {
+        self.poison(seq);
+        let deadline = self.due_from(now);
+        let Some(session) = &mut self.session else { return };
+        session.window.reject(seq);
+        self.stats.packets_forged += 1;
+        if seq < session.frontier {
+            let range = SeqRange::new(seq, seq.next());
+            session.gaps.open(range, now, Duration::ZERO, deadline);
+            self.stats.packets_missed = self.stats.packets_missed.saturating_add(1);
+        }
+    }
+
+    /// Somebody sends what the publisher did not: the block of `seq` is mended by name alone.
+    pub(super) fn poison(&mut self, seq: Seq) {
+        let Some(session) = &mut self.session else { return };
+        let block = session.blocks.containing(seq).map(|(start, _)| start);
+        if let Some(start) = block {
+            session.blocks.poison(start);
+        }
+    }
+
+    /// Asks for what has been waited for long enough, and passes on after the longest wait.
+    pub(super) fn ask_for_proofs(&mut self, now: Timestamp) {
+        let longest = self.longest_wait();
+        let answer = now.after(self.answer_time());
+        let Some(verifier) = &mut self.verifier else { return };
+        while let Some(place) = verifier
+            .proofs
+            .waiting
+            .iter()
+            .position(|waiting| waiting.ask_at.min(waiting.since.after(longest)) <= now)
+        {
+            let Some(waiting) = verifier.proofs.waiting.remove(place) else { break };
+            let deadline = waiting.since.after(longest);
+            let unproved = self
+                .session
+                .as_ref()
+                .map_or(Vec::new(), |session| session.window.unproved_in(waiting.range));
+            for range in unproved {
+                verifier.proofs.wanted.open(range, now, Duration::ZERO, Some(deadline));
+            }
+        }
+        let mut late = Vec::new();
+        while let Some(range) = verifier.proofs.wanted.take_late(now) {
+            late.push(range);
+        }
+        let due = verifier.proofs.wanted.take_due(now, RANGES);
+        let mut ranges = Vec::with_capacity(due.len());
+        for (range, missing) in due {
+            let wait = self.session.as_ref().map_or(Duration::ZERO, |session| session.grtt);
+            let again = answer.after(wait.saturating_mul(missing.tries).min(LONGEST_RETRY));
+            verifier.proofs.wanted.asked(range, missing, again);
+            ranges.push(Range::from_seqs(range));
+        }
+        late.into_iter().for_each(|range| self.pass(range));
+        if !ranges.is_empty() {
+            self.stats.naks_sent += 1;
+            self.say(Body::Nak(Nak {
+                subscriber: self.config.subscriber,
+                ranges: List::new(),
+                needs: List::new(),
+                manifests: List::truncated(ranges),
+            }));
+        }
+    }
+
+    /// What of `range` waits for its hash is given up. What nobody signed to have been sent makes room
+    /// for what may come.
+    fn pass(&mut self, range: SeqRange) {
+        let Some(session) = &mut self.session else { return };
+        let unproved = session.window.unproved_in(range);
+        for seq in unproved.iter().flat_map(SeqRange::iter) {
+            session.window.reject(seq);
+            self.stats.packets_unverified += 1;
+        }
+        let sent = SeqRange::new(Seq::ZERO, session.frontier.min(session.lead));
+        for range in unproved {
+            self.give_up(range.clamp_to(sent), GapCause::Unverified);
+        }
+    }
+
+    /// When [`Receiver::ask_for_proofs`] has something to do.
+    pub(super) fn proofs_due(&self) -> Option<Timestamp> {
+        self.verifier.as_ref()?.proofs.due(self.longest_wait())
+    }
+
+    /// Forgets hashes of what was handed out.
+    pub(super) fn forget_proofs(&mut self) {
+        let (Some(verifier), Some(session)) = (&mut self.verifier, &self.session) else { return };
+        let (known, next) = (&mut verifier.proofs.known, session.window.next());
+        while known.first_key_value().is_some_and(|(_, manifest)| manifest.range().end <= next) {
+            known.pop_first();
+        }
+    }
+
+    /// How long a packet waits for its hash.
+    fn longest_wait(&self) -> Duration {
+        let delivery = self.session.as_ref().map(|session| session.delivery);
+        match delivery {
+            Some(Delivery::Timely(deadline)) => self.config.max_auth_delay.min(deadline),
+            _ => self.config.max_auth_delay,
+        }
+    }
+
+    /// How long a manifest may take that was not lost.
+    fn ask_after(&self) -> Duration {
+        let grtt = self.session.as_ref().map_or(Duration::ZERO, |session| session.grtt);
+        (MANIFEST_WAIT + grtt).min(self.longest_wait() / 4)
+    }
+
+    /// When what is missing now is no longer wanted, if nothing tells when it was sent.
+    fn due_from(&self, now: Timestamp) -> Option<Timestamp> {
+        let Delivery::Timely(deadline) = self.session.as_ref()?.delivery else { return None };
+        Some(now.after(deadline))
+    }
+}
+
+/// Packets by which what is not signed may be ahead of what is: several manifests, and fewer than make a
+/// late joiner.
+const AHEAD: u64 = 1_000;
+
+/// Packets that are waited for together.
+const LONGEST_RUN: u64 = 256;
+
+/// What comes within this is waited for together.
+const STEP: Duration = Duration::from_millis(5);
+
+/// A publisher signs what it sent within 20 ms.
+const MANIFEST_WAIT: Duration = Duration::from_millis(30);
+
+/// Who asks in vain asks rarely.
+const LONGEST_RETRY: Duration = Duration::from_millis(500);
+
+/// Ranges that one NAK holds.
+const RANGES: usize = 32;
