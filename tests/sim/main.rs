@@ -12,7 +12,9 @@
 //! | pace, slow receivers, lasting loss, few askers | `flow.rs` |
 //! | partitions, deaths, every kind of packet lost | `faults.rs` |
 //! | each fault with several seeds | `matrix.rs` |
-//! | sealed streams, recordings, strangers | `sealed.rs` |
+//! | sealed streams, strangers | `sealed.rs`, on `segment.rs` |
+//! | what was recorded, and is sent again | `recordings.rs` |
+//! | one epoch's key after another, and who is not to have it | `rotation.rs` |
 //! | a thousand receivers | `scale.rs` |
 //! | many seeds, and those that failed once | `seeds.rs` |
 //! | what must hold after every step | `invariants.rs` |
@@ -25,11 +27,14 @@ mod invariants;
 mod late_join;
 mod loss;
 mod matrix;
+mod recordings;
 mod repair;
 mod restart;
+mod rotation;
 mod scale;
 mod sealed;
 mod seeds;
+mod segment;
 mod timely;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -10,6 +10,7 @@
 //! | late joiners, catch-up, the window | `tests/late.rs` |
 //! | being known, reports, counters | `tests/feedback.rs` |
 //! | asking for it by unicast | `tests/knock.rs` |
+//! | one key after another | `tests/rekey.rs` |
 //! | how much is kept of a hundred thousand packets that are not wanted | `tests/floods.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
@@ -22,6 +23,7 @@ mod hostile;
 mod interleave;
 mod knock;
 mod late;
+mod rekey;
 mod timely;
 
 use std::net::SocketAddr;

@@ -16,6 +16,7 @@
 //! | what strangers can make it send | `tests/strangers.rs` |
 //! | who is sent by unicast what goes to the group | `tests/members.rs` |
 //! | with a key | `tests/sealed.rs` |
+//! | one key after another, and who is not to have it | `tests/rekey.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
 mod amplification;
@@ -27,6 +28,7 @@ mod linger;
 mod live;
 mod members;
 mod phases;
+mod rekey;
 mod repairs;
 mod retune;
 mod sealed;
