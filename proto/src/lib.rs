@@ -18,6 +18,7 @@
 //! | the cookie before any unicast answer | [`cookie`] |
 //! | keys, sealing and opening | [`seal`] |
 //! | signing, and checking it | [`sign`] |
+//! | who is let in, and handed keys | [`admission`] |
 //! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
 //! | who of the audience speaks | [`poll`] |
@@ -28,6 +29,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod admission;
 pub mod backoff;
 pub mod comparison;
 pub mod config;

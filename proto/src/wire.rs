@@ -34,11 +34,12 @@ mod words;
 use bytes::Bytes;
 
 #[cfg(test)]
-pub(crate) use tests::every_kind;
+pub(crate) use tests::{bytes_of, every_kind};
 
 pub use codec::{
     decode, decode_coded, decode_header, decode_said, encode, encode_coded_header, sent_at_of,
 };
+pub(crate) use codec::{read_message, write_message};
 pub use coded::{CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, NO_RECORD, PREFIX_RECORDS};
 pub(crate) use extension::{HEAD_LEN as EXTENSION_HEAD_LEN, append_signature, split_signature};
 pub use feedback::{
@@ -51,6 +52,7 @@ pub use header::{
 };
 pub use list::{List, ListFull, Name, NameError};
 pub use number::UnknownNumber;
+pub(crate) use number::numbered;
 pub use protection::{KeyRequest, KeyUpdate, Manifest};
 pub(crate) use protection::{MANIFEST_HASH_LEN, MANIFEST_LEN};
 pub use session::{

@@ -268,12 +268,24 @@ fn encode_coded(mut header: Header, coded: &Coded, into: &mut Vec<u8>) {
 }
 
 fn read_body<T: DeserializeOwned + Sane>(bytes: &[u8]) -> Result<T, Discard> {
-    let (body, rest) = read::<T>(bytes)?;
+    let body: T = read_message(bytes)?;
+    if body.is_sane() { Ok(body) } else { Err(Discard::Malformed) }
+}
+
+/// Reads a message that is no datagram's body; extensions may follow it.
+pub(crate) fn read_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Discard> {
+    let (message, rest) = read::<T>(bytes)?;
     // No extension is known yet: each is skipped, but all must be whole.
     for extension in extension::each(rest) {
         extension?;
     }
-    if body.is_sane() { Ok(body) } else { Err(Discard::Malformed) }
+    Ok(message)
+}
+
+/// Appends a message that is no datagram's body.
+pub(crate) fn write_message(message: &impl Serialize, into: &mut Vec<u8>) {
+    let written = bincode::serde::encode_into_std_write(message, into, LAYOUT);
+    debug_assert!(written.is_ok(), "bounded fields always fit: {written:?}");
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Discard> {
@@ -292,8 +304,7 @@ fn reason(error: &DecodeError) -> Discard {
 
 fn write_body(header: &Header, body: &impl Serialize, into: &mut Vec<u8>) {
     write::<_, HEADER_LEN>(&WireHeader::from(header), into);
-    let written = bincode::serde::encode_into_std_write(body, into, LAYOUT);
-    debug_assert!(written.is_ok(), "bounded fields always fit: {written:?}");
+    write_message(body, into);
 }
 
 /// Appends a value of which the length is known: by way of the stack, which is what is fast.

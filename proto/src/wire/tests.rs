@@ -20,7 +20,7 @@ fn encoded(packet: &Packet) -> Vec<u8> {
 }
 
 /// Bytes from lines of hex, each followed by two spaces and what it means.
-fn bytes_of(block: &str) -> Vec<u8> {
+pub(crate) fn bytes_of(block: &str) -> Vec<u8> {
     let hex = block.lines().filter_map(|line| line.trim().split("  ").next());
     hex.flat_map(str::split_whitespace)
         .map(|byte| u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("`{byte}` is no hex")))
