@@ -8,6 +8,8 @@
 //! | chance | [`chance`] |
 //! | how many descriptors it may open | [`descriptors`] |
 //! | files that hold a key | [`key_file`] |
+//! | who somebody is, by an Ed25519 key | [`identity`] |
+//! | TLS 1.3 between two who know each other's keys | [`tls`] |
 //! | how large receive buffers are | [`receive_buffer`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
@@ -28,6 +30,7 @@ pub mod clock;
 mod connection;
 pub mod descriptors;
 pub mod http;
+pub mod identity;
 pub mod interface;
 pub mod key_file;
 pub mod link_watch;
@@ -41,5 +44,6 @@ pub mod reload;
 pub mod secret;
 pub mod shutdown;
 pub mod supervisor;
+pub mod tls;
 pub mod token;
 pub mod workers;

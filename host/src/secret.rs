@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 /// Why a secret was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -45,12 +47,13 @@ pub enum SecretError {
 /// # Errors
 ///
 /// When it cannot be read, or others than its owner may.
-pub fn read(path: &Path, longest: u64) -> Result<Vec<u8>, SecretError> {
+pub fn read(path: &Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let unreadable = |error| SecretError::Unreadable { path: path.to_owned(), error };
     let file = open(path).map_err(unreadable)?;
     let file = file.map_err(|mode| SecretError::Open { path: path.to_owned(), mode })?;
-    let mut secret = Vec::new();
-    file.take(longest + 1).read_to_end(&mut secret).map_err(unreadable)?;
+    // Memory that grows leaves copies behind, and reading to the end asks for some room at it.
+    let mut secret = Zeroizing::new(Vec::with_capacity(longest + ROOM));
+    file.take(longest as u64 + 1).read_to_end(&mut secret).map_err(unreadable)?;
     Ok(secret)
 }
 
@@ -68,6 +71,9 @@ pub(crate) fn open(path: &Path) -> io::Result<Result<File, u32>> {
 fn is_open(mode: u32, group: u32) -> bool {
     mode & 0o007 != 0 || mode & 0o070 != 0 && group != 0
 }
+
+/// Reading looks for the end with this many bytes of room.
+const ROOM: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -87,7 +93,7 @@ mod tests {
             assert!(told.ends_with(&format!("chmod 600 {}", folder.display())), "{told}");
         }
         fs::set_permissions(&folder, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(read(&folder, 9).unwrap(), b"x");
+        assert_eq!(**read(&folder, 9).unwrap(), *b"x");
         fs::remove_file(&folder).unwrap();
         assert!(read(&folder, 9).unwrap_err().to_string().starts_with("cannot read "));
     }

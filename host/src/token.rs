@@ -22,7 +22,7 @@ impl Token {
     ///
     /// When it cannot be read, others may read it, or it holds no token.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
-        let text = secret::read(path, LONGEST as u64 + 1)?;
+        let text = secret::read(path, LONGEST + 1)?;
         Self::new(text.trim_ascii()).ok_or_else(|| SecretError::NoToken { path: path.to_owned() })
     }
 
