@@ -10,6 +10,7 @@ use host::token::Token;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
 use proto::seal::Keyring;
+use proto::sign::PublicKey;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
@@ -79,6 +80,10 @@ pub struct Defaults {
     pub mute: bool,
     /// Opens sealed streams, and no others are heard; without, only those that are not sealed.
     pub keys: Option<Keyring>,
+    /// Hands out only what this key's owner signed; without, whatever the group's key opens.
+    pub verify: Option<PublicKey>,
+    /// Packets whose signature does not come are given up after this.
+    pub max_auth_delay: Duration,
     /// Without a return path: how much older or newer than the clock says a sealed session may be.
     pub max_clock_skew: Duration,
     /// A session that ends in silence is given up after this.
@@ -144,6 +149,8 @@ impl Default for Defaults {
             impair: None,
             mute: false,
             keys: None,
+            verify: None,
+            max_auth_delay: MAX_AUTH_DELAY,
             max_clock_skew: MAX_CLOCK_SKEW,
             silent_timeout: SILENT_TIMEOUT,
         }
@@ -171,6 +178,9 @@ pub(crate) const WINDOW: ByteCount = ByteCount(32 * 1024 * 1024);
 
 /// Two of the longest times between heartbeats.
 pub(crate) const FALLBACK_AFTER: Duration = Duration::from_secs(2);
+
+/// As long as a publisher waits at the end for those who have not everything.
+pub(crate) const MAX_AUTH_DELAY: Duration = Duration::from_secs(10);
 
 /// Clocks that nobody sets go wrong by seconds a day.
 pub(crate) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);

@@ -48,7 +48,8 @@ impl Figures {
     fn add_packets(&mut self, tally: &Tally) {
         let stats = &tally.stats;
         let here = stats.packets_placed + stats.packets_recovered;
-        let gone = stats.packets_delivered + stats.packets_abandoned;
+        let refused = stats.packets_forged + stats.packets_unverified;
+        let gone = stats.packets_delivered + stats.packets_abandoned + refused;
         for (metric, count) in [
             ("datagrams_received_total", datagrams_received(tally)),
             ("bytes_received_total", tally.received_bytes),
@@ -57,6 +58,8 @@ impl Figures {
             ("output_bytes_total", tally.bytes_written),
             ("packets_duplicate_total", stats.packets_duplicate),
             ("packets_abandoned_total", stats.packets_abandoned),
+            ("packets_forged_total", stats.packets_forged),
+            ("packets_unverified_total", stats.packets_unverified),
             ("packets_missed_total", stats.packets_missed),
             ("packets_repaired_total", stats.packets_repaired),
             ("packets_recovered_total", stats.packets_recovered),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use host::http::HttpAddress;
+use host::identity;
 use host::interface::InterfaceSpec;
 use host::key_file::{self, KeyFileError};
 use host::receive_buffer;
@@ -15,13 +16,14 @@ use host::secret::SecretError;
 use host::token::Token;
 use proto::config::Start;
 use proto::seal::Keyring;
+use proto::sign::PublicKey;
 use proto::units::parse_duration;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
 use crate::config::{
-    Config, ControlConfig, Defaults, FALLBACK_AFTER, MAX_CLOCK_SKEW, SILENT_TIMEOUT,
-    SubscriptionConfig, WINDOW,
+    Config, ControlConfig, Defaults, FALLBACK_AFTER, MAX_AUTH_DELAY, MAX_CLOCK_SKEW,
+    SILENT_TIMEOUT, SubscriptionConfig, WINDOW,
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
@@ -125,6 +127,23 @@ struct StreamFlags {
     /// Hear only what is sealed with the key in this file, the publisher's
     #[arg(long, value_name = "FILE", env = "ONECAST_KEY", conflicts_with = "allow_compare")]
     key: Option<PathBuf>,
+
+    /// Hand out only what is signed with the secret half of this key, the publisher's: 64 digits, or a
+    /// file that holds them, as `publisher keygen --identity` writes it
+    #[arg(
+        long,
+        value_name = "PUBKEY|FILE",
+        env = "ONECAST_VERIFY",
+        conflicts_with = "allow_compare",
+        value_parser = identity::public_key
+    )]
+    verify: Option<PublicKey>,
+
+    /// With --verify: give up packets whose signature has not come after so long, on a stream with a
+    /// deadline after that if it is shorter
+    #[arg(long, value_name = "10s", env = "ONECAST_MAX_AUTH_DELAY", value_parser = parse_duration,
+        requires = "verify")]
+    max_auth_delay: Option<Duration>,
 
     /// With --key and --mute: believe a session only if its start is no further from now than this
     /// [default: 60s]
@@ -333,6 +352,8 @@ impl StreamFlags {
             impair: self.impair,
             mute: self.mute,
             keys: key.map(Keyring::of_group),
+            verify: self.verify,
+            max_auth_delay: self.max_auth_delay.unwrap_or(MAX_AUTH_DELAY),
             max_clock_skew: self.max_clock_skew.unwrap_or(MAX_CLOCK_SKEW),
             silent_timeout: self.silent_timeout.unwrap_or(SILENT_TIMEOUT),
         })

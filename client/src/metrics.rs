@@ -2,7 +2,8 @@
 //!
 //! They add up: `datagrams_received` = Σ `packets_received` + Σ `datagrams_discarded`, and the
 //! data and repair packets received + `packets_recovered` = `packets_delivered` +
-//! `packets_duplicate` + `packets_abandoned` + `window_packets`.
+//! `packets_duplicate` + `packets_abandoned` + `packets_forged` + `packets_unverified` +
+//! `window_packets`.
 
 use std::sync::Arc;
 
@@ -121,6 +122,16 @@ const DEFINITIONS: &[Definition] = &[
         "packets_abandoned_total",
         STREAM,
         "Data packets held when their session was replaced by another.",
+    ),
+    counter(
+        "packets_forged_total",
+        STREAM,
+        "Data packets held that the publisher's signature then did not cover.",
+    ),
+    counter(
+        "packets_unverified_total",
+        STREAM,
+        "Data packets held for which no signature came in time.",
     ),
     gauge("window_packets", STREAM, "Data packets held for a gap to close or for the output."),
     counter("packets_missed_total", STREAM, "Data packets missing when a later one came."),

@@ -70,12 +70,13 @@ pub(crate) struct MissingList {
 
 impl Tally {
     /// Packets given up, by cause.
-    pub(crate) fn lost_by_cause(&self) -> [(&'static str, u64); 4] {
+    pub(crate) fn lost_by_cause(&self) -> [(&'static str, u64); 5] {
         let stats = &self.stats;
         [
             ("unanswered", stats.lost_unanswered),
             ("left_window", stats.lost_left_window),
             ("deadline", stats.lost_deadline),
+            ("unverified", stats.lost_unverified),
             ("ring", stats.lost_ring),
         ]
     }

@@ -123,6 +123,8 @@ fn a_scrape_is_clean_and_adds_up() {
         sum("packets_delivered_total")
             + sum("packets_duplicate_total")
             + sum("packets_abandoned_total")
+            + sum("packets_forged_total")
+            + sum("packets_unverified_total")
             + sum("window_packets")
     );
     assert_eq!(sum("delivery_delay_seconds_count"), sum("packets_delivered_total"));

@@ -1,34 +1,20 @@
 //! Who somebody is: an Ed25519 key pair (RFC 8032), the private half of it in a file.
 
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::Arc;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use proto::seal::Key;
+use proto::sign::{PublicKey, PublicKeyError, SigningKey};
 use zeroize::Zeroizing;
 
 use crate::chance;
 use crate::secret::{self, SecretError};
 
 /// A key pair. It shows nobody its private half.
-#[derive(Clone)]
-pub struct Identity {
-    pair: Arc<Ed25519KeyPair>,
-    public: PublicKey,
-}
-
-/// What others know somebody by: 32 bytes, written as 64 hexadecimal digits. It is no secret.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey([u8; KEY_LEN]);
-
-/// Why a text is no [`PublicKey`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no public key: one is {} hexadecimal digits, as keygen prints them", 2 * KEY_LEN)]
-pub struct PublicKeyError;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity(SigningKey);
 
 /// Why there is no identity. It never says what stands in the file.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +58,9 @@ impl Identity {
     pub fn read(path: &Path) -> Result<Self, IdentityError> {
         let text = secret::read(path, LONGEST)?;
         let none = || IdentityError::NoIdentity { path: path.to_owned() };
-        let mut seed = Zeroizing::new([0; KEY_LEN]);
-        from_hex(text.trim_ascii(), &mut seed).ok_or_else(none)?;
-        Self::of_seed(&seed).ok_or_else(none)
+        let text = std::str::from_utf8(text.trim_ascii()).map_err(|_| none())?;
+        let seed: Key = text.parse().map_err(|_| none())?;
+        Ok(Self(SigningKey::of(&seed)))
     }
 
     /// A new one, written to a new file that only its owner may read; beside it, in `FILE.pub`, the
@@ -89,135 +75,57 @@ impl Identity {
             move |error| IdentityError::Unwritable { path, error }
         };
         let seed = Zeroizing::new(chance::bytes().map_err(failed(path))?);
-        let none = || IdentityError::NoIdentity { path: path.to_owned() };
-        let identity = Self::of_seed(&seed).ok_or_else(none)?;
+        let identity = Self::of_seed(&seed);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(path)
             .map_err(failed(path))?;
-        file.write_all(line(&seed).as_bytes())
+        file.write_all(Key::new(*seed).to_hex().as_bytes())
+            .and_then(|()| file.write_all(b"\n"))
             .and_then(|()| file.sync_all())
             .map_err(failed(path))?;
         let public = public_path(path);
-        fs::write(&public, format!("{}\n", identity.public)).map_err(failed(&public))?;
+        fs::write(&public, format!("{}\n", identity.public())).map_err(failed(&public))?;
         Ok(identity)
     }
 
-    /// The one that follows from 32 random bytes; `None` if they are not taken.
+    /// The one that follows from 32 random bytes.
     #[must_use]
-    pub fn of_seed(seed: &[u8; KEY_LEN]) -> Option<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed).ok()?;
-        let public = PublicKey(pair.public_key().as_ref().try_into().ok()?);
-        Some(Self { pair: Arc::new(pair), public })
+    pub fn of_seed(seed: &[u8; KEY_LEN]) -> Self {
+        Self(SigningKey::of(&Key::new(*seed)))
     }
 
     /// What others know it by.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        self.public
+        self.0.public()
+    }
+
+    /// What it signs streams with.
+    #[must_use]
+    pub fn signing_key(&self) -> SigningKey {
+        self.0.clone()
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.pair.sign(message).as_ref().to_vec()
+        self.0.sign_message(message).to_vec()
     }
 }
 
-/// Two are the same if others cannot tell them apart.
-impl PartialEq for Identity {
-    fn eq(&self, other: &Self) -> bool {
-        self.public == other.public
+/// The public key that is given as its digits, or by a file that holds them.
+///
+/// # Errors
+///
+/// When it is neither.
+pub fn public_key(text: &str) -> Result<PublicKey, IdentityError> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
     }
-}
-
-impl Eq for Identity {}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity({})", self.public)
-    }
-}
-
-impl PublicKey {
-    /// A key of these bytes.
-    #[must_use]
-    pub const fn new(bytes: [u8; KEY_LEN]) -> Self {
-        Self(bytes)
-    }
-
-    /// The key that is given as its digits, or by a file that holds them.
-    ///
-    /// # Errors
-    ///
-    /// When it is neither.
-    pub fn given(text: &str) -> Result<Self, IdentityError> {
-        if let Ok(key) = text.parse() {
-            return Ok(key);
-        }
-        let failed = |error| IdentityError::NoPublicKey { given: text.to_owned(), error };
-        let held = fs::read_to_string(text).map_err(failed)?;
-        held.trim().parse().map_err(|error| failed(io::Error::other(error)))
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8; KEY_LEN] {
-        &self.0
-    }
-
-    /// Whether who has the private half signed this.
-    #[must_use]
-    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.0).verify(message, signature).is_ok()
-    }
-}
-
-impl FromStr for PublicKey {
-    type Err = PublicKeyError;
-
-    fn from_str(text: &str) -> Result<Self, PublicKeyError> {
-        let mut bytes = [0; KEY_LEN];
-        from_hex(text.as_bytes(), &mut bytes).ok_or(PublicKeyError)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({self})")
-    }
-}
-
-fn from_hex(text: &[u8], into: &mut [u8; KEY_LEN]) -> Option<()> {
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    let (pairs, rest) = text.as_chunks::<2>();
-    if pairs.len() != KEY_LEN || !rest.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in into.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(())
-}
-
-/// A seed as it stands in its file.
-fn line(seed: &[u8; KEY_LEN]) -> Zeroizing<String> {
-    // Memory that grows leaves copies behind.
-    let mut line = Zeroizing::new(String::with_capacity(2 * KEY_LEN + 1));
-    for byte in seed {
-        for digit in [byte >> 4, byte & 0xf] {
-            line.extend(char::from_digit(u32::from(digit), 16));
-        }
-    }
-    line.push('\n');
-    line
+    let failed = |error| IdentityError::NoPublicKey { given: text.to_owned(), error };
+    let held = fs::read_to_string(text).map_err(failed)?;
+    held.trim().parse().map_err(|error: PublicKeyError| failed(io::Error::other(error)))
 }
 
 /// Beside the file of an identity, the one with its public half.
@@ -247,9 +155,7 @@ mod tests {
 
     #[test]
     fn an_identity_is_that_of_the_standard() {
-        let mut seed = [0; 32];
-        from_hex(SEED.as_bytes(), &mut seed).unwrap();
-        let identity = Identity::of_seed(&seed).unwrap();
+        let identity = Identity(SigningKey::of(&SEED.parse().unwrap()));
         assert_eq!(identity.public().to_string(), PUBLIC);
         let signature: String =
             identity.sign(&[0x72]).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -266,8 +172,8 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(Identity::read(&path).unwrap(), made);
         let public = folder.path().join("identity.pub");
-        assert_eq!(PublicKey::given(public.to_str().unwrap()).unwrap(), made.public());
-        assert_eq!(PublicKey::given(&made.public().to_string()).unwrap(), made.public());
+        assert_eq!(public_key(public.to_str().unwrap()).unwrap(), made.public());
+        assert_eq!(public_key(&made.public().to_string()).unwrap(), made.public());
         assert!(Identity::create(&path).unwrap_err().to_string().contains("File exists"));
         assert_eq!(Identity::read(&path).unwrap(), made);
         let shown = format!("{made:?}");
@@ -289,7 +195,7 @@ mod tests {
             assert!(refused.contains("holds no identity"), "{refused}");
             assert!(text.is_empty() || !refused.contains(text), "{refused}");
         }
-        let refused = PublicKey::given("nowhere").unwrap_err().to_string();
+        let refused = public_key("nowhere").unwrap_err().to_string();
         assert!(refused.contains("nowhere is no public key, and no file"), "{refused}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use proto::sign::PublicKey;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
@@ -19,7 +20,7 @@ use rustls::{
     PeerIncompatible, ServerConfig, SignatureAlgorithm, SignatureScheme,
 };
 
-use crate::identity::{Identity, PublicKey};
+use crate::identity::Identity;
 
 /// The end that others connect to. It takes any key, and none: who may is for its user to say, with
 /// [`peer`].
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
 
     fn identity(byte: u8) -> Identity {
-        Identity::of_seed(&[byte; 32]).unwrap()
+        Identity::of_seed(&[byte; 32])
     }
 
     /// Carries what each has to say to the other until both are done.

@@ -61,9 +61,6 @@ pub(crate) fn is_signed(key: &Verifying, datagram: &[u8]) -> Option<bool> {
     Some(said.len() >= HEADER_LEN && key.is_of(&[STATEMENT, said], signature))
 }
 
-/// Length of a packet with the signature that [`sign_statement`] appends, in bytes beyond it.
-pub(crate) const STATEMENT_TAIL: usize = wire::EXTENSION_HEAD_LEN + SIGNATURE_LEN;
-
 impl Manifest {
     /// The manifest of packets from `first` on, signed.
     pub(crate) fn sign(

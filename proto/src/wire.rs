@@ -41,7 +41,7 @@ pub use codec::{
 };
 pub(crate) use codec::{read_message, write_message};
 pub use coded::{CODED_PREFIX_LEN, Coded, CodedFields, CodedPrefix, NO_RECORD, PREFIX_RECORDS};
-pub(crate) use extension::{HEAD_LEN as EXTENSION_HEAD_LEN, append_signature, split_signature};
+pub(crate) use extension::{append_signature, split_signature};
 pub use feedback::{
     Bye, ByeReason, CatchUpAccept, CatchUpRequest, CookieChallenge, CookieReply, Losses, Nak, Need,
     Range, Register, Report, ReportState,

@@ -12,11 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::http::HttpAddress;
+use host::identity::Identity;
 use host::key_file;
 use host::token::Token;
 use proto::config::{Ahead, Flow, Interleave, Tuning};
 use proto::endpoint::{Endpoint, same_ethernet_mac};
 use proto::seal::{Keyring, TAG_LEN};
+use proto::sign::SigningKey;
 use proto::units::SizeOrDuration;
 use proto::wire::{CODED_HEADER_LEN, CODED_PREFIX_LEN, Name, StreamMode};
 use proto::{Bitrate, ByteCount, Delivery, StreamId};
@@ -65,6 +67,8 @@ pub struct StreamConfig {
     pub overhead_len: u16,
     /// Seals it; `None`: it is not sealed.
     pub keys: Option<Keyring>,
+    /// Signs it; `None`: it is not signed.
+    pub sign: Option<SigningKey>,
     /// Data packets in a full block.
     pub k: u8,
     /// Parity that is sent before anyone asks.
@@ -207,6 +211,7 @@ impl StreamConfig {
             datagram_len,
             overhead_len,
             keys: keys(flags.key.as_deref())?,
+            sign: signing_key(flags.sign.as_deref())?,
             k: block(flags.block)?,
             ahead: flags.parity.unwrap_or_default(),
             interleave: flags.interleave.unwrap_or_default(),
@@ -265,6 +270,10 @@ fn mode(input: &InputSpec, messages: Option<bool>) -> Result<StreamMode, ConfigE
         (_, None | Some(false)) => Ok(StreamMode::Bytes),
         (false, Some(true)) => Err(ConfigError::NoMessages),
     }
+}
+
+fn signing_key(path: Option<&Path>) -> Result<Option<SigningKey>, ConfigError> {
+    Ok(path.map(Identity::read).transpose()?.map(|identity| identity.signing_key()))
 }
 
 fn keys(path: Option<&Path>) -> Result<Option<Keyring>, ConfigError> {

@@ -61,6 +61,12 @@ pub struct StreamFlags {
     #[arg(long, value_name = "FILE", env = "ONECAST_KEY")]
     pub key: Option<PathBuf>,
 
+    /// Sign the stream with the identity in this file, which `publisher keygen --identity` makes: who has
+    /// the key to seal still cannot speak as the publisher to subscribers with --verify [default: not
+    /// signed]
+    #[arg(long, value_name = "FILE", env = "ONECAST_SIGN")]
+    pub sign: Option<PathBuf>,
+
     /// Whether subscribers on this machine hear the stream [default: true]
     #[arg(
         long = "loop",
@@ -246,6 +252,7 @@ impl StreamFlags {
             no_loop: false,
             dscp: self.dscp.or(below.dscp),
             key: self.key.or(below.key),
+            sign: self.sign.or(below.sign),
             rate: self.rate.or(below.rate),
             deadline: self.deadline.or(below.deadline),
             mtu: self.mtu.or(below.mtu),

@@ -15,6 +15,7 @@
 //! | sealed streams, strangers | `sealed.rs`, on `segment.rs` |
 //! | what was recorded, and is sent again | `recordings.rs` |
 //! | one epoch's key after another, and who is not to have it | `rotation.rs` |
+//! | signed streams, and a member turned bad | `signed.rs` |
 //! | a thousand receivers | `scale.rs` |
 //! | many seeds, and those that failed once | `seeds.rs` |
 //! | what must hold after every step | `invariants.rs` |
@@ -35,6 +36,7 @@ mod scale;
 mod sealed;
 mod seeds;
 mod segment;
+mod signed;
 mod timely;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::config::{Ahead, Flow, Interleave, Start};
-use proto::receiver::{Delivered, Event, Via};
+use proto::receiver::{Delivered, Event, Gap, Via};
 use proto::seal::{Cause, Key, Keyring};
 use proto::sender::Destination;
-use proto::wire::{Discard, StreamMode};
+use proto::sign::SigningKey;
+use proto::wire::{Discard, Kind, StreamMode};
 use proto::{
     ByteCount, Delivery, Receiver, ReceiverConfig, Sender, SenderConfig, SessionId, StreamId,
     SubscriberId, Timestamp,
@@ -121,6 +122,8 @@ pub(super) struct Listener {
     /// Epochs whose keys it wanted.
     pub(super) wanted: Vec<u8>,
     pub(super) is_over: bool,
+    /// What was given up, in a segment where that may be.
+    pub(super) lost: Vec<Gap>,
 }
 
 /// A datagram under way.
@@ -144,6 +147,20 @@ pub(super) struct Segment {
     pub(super) jitter: Duration,
     /// Each datagram arrives so often.
     pub(super) copies: usize,
+    /// What the publisher signs with.
+    pub(super) sign: Option<SigningKey>,
+    /// What more its sender is told.
+    pub(super) special: fn(&mut SenderConfig),
+    /// Whether a datagram for the group is lost to everybody.
+    pub(super) loses: Box<dyn FnMut(&[u8]) -> bool>,
+    /// Overhears each datagram for the group, and is faster with its own.
+    pub(super) attacker: Option<Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>>,
+    /// A kind of which nothing reaches a single listener.
+    pub(super) loss_of_single: Option<Kind>,
+    /// Whether listeners may have gaps.
+    pub(super) may_lose: bool,
+    /// Where what the attacker sends seems to come from.
+    pub(super) attacker_as: SocketAddr,
     pub(super) to_group: Vec<Vec<u8>>,
     pub(super) to_single: Vec<Vec<u8>>,
     pub(super) said: Vec<Vec<u8>>,
@@ -160,6 +177,13 @@ impl Segment {
             loss: 0.0,
             jitter: Duration::ZERO,
             copies: 1,
+            sign: None,
+            special: |_| {},
+            loses: Box::new(|_| false),
+            attacker: None,
+            loss_of_single: None,
+            may_lose: false,
+            attacker_as: attacker_at(),
             to_group: Vec::new(),
             to_single: Vec::new(),
             said: Vec::new(),
@@ -177,16 +201,35 @@ impl Segment {
             causes: Vec::new(),
             wanted: Vec::new(),
             is_over: false,
+            lost: Vec::new(),
         });
     }
 
     /// Publishes `source` in a session of its own, and goes on until the sender has finished.
     pub(super) fn publish(&mut self, session: u64, keys: Option<Keyring>, source: &[u8]) {
+        self.publish_and(session, keys, source, |_| {});
+    }
+
+    /// The same, and something else all the while.
+    pub(super) fn publish_and(
+        &mut self,
+        session: u64,
+        keys: Option<Keyring>,
+        source: &[u8],
+        mut and: impl FnMut(&mut Self),
+    ) {
         let present = u32::try_from(self.listeners.len()).unwrap();
-        let special = |config: &mut SenderConfig| config.wait_for = present;
+        let (sign, more) = (self.sign.clone(), self.special);
+        let special = |config: &mut SenderConfig| {
+            (config.wait_for, config.sign) = (present, sign);
+            more(config);
+        };
         self.sender = Some(sender(session, keys, special, self.now));
         let mut pushed = 0;
-        self.go_on(Duration::from_secs(60), |sender, now| {
+        let end = self.now.after(Duration::from_secs(60));
+        while self.now < end {
+            and(self);
+            let (now, Some(sender)) = (self.now, &mut self.sender) else { return };
             while pushed < source.len() && sender.has_room() {
                 let end = (pushed + 65_536).min(source.len());
                 let piece = Bytes::copy_from_slice(&source[pushed..end]);
@@ -196,7 +239,10 @@ impl Segment {
             if pushed == source.len() {
                 sender.close(None, false, now);
             }
-        });
+            if self.step() {
+                self.sender = None;
+            }
+        }
     }
 
     pub(super) fn wait(&mut self, time: Duration) {
@@ -243,7 +289,11 @@ impl Segment {
         for (destination, bytes) in all {
             match destination {
                 Destination::Group => {
+                    self.attack(&bytes);
                     self.to_group.push(bytes.clone());
+                    if (self.loses)(&bytes) {
+                        continue;
+                    }
                     for place in 0..self.listeners.len() {
                         self.send(bytes.clone(), Some((place, Via::Group)), publisher_at());
                     }
@@ -252,7 +302,8 @@ impl Segment {
                     self.to_single.push(bytes.clone());
                     let place = (0..self.listeners.len()).find(|place| address(*place) == to);
                     let to = place.map(|place| (place, Via::Feedback));
-                    if to.is_some() {
+                    let is_lost = self.loss_of_single.is_some_and(|of| of.number() == bytes[1]);
+                    if to.is_some() && !is_lost {
                         self.send(bytes, to, publisher_at());
                     }
                 }
@@ -260,14 +311,25 @@ impl Segment {
         }
     }
 
+    fn attack(&mut self, overheard: &[u8]) {
+        let Some(attacker) = &mut self.attacker else { return };
+        let from = self.attacker_as;
+        for bytes in attacker(overheard) {
+            for place in 0..self.listeners.len() {
+                self.send(bytes.clone(), Some((place, Via::Group)), from);
+            }
+        }
+    }
+
     pub(super) fn drive(&mut self, place: usize) {
-        let Listener { receiver, payload, sessions, causes, wanted, is_over } =
+        let Listener { receiver, payload, sessions, causes, wanted, is_over, lost } =
             &mut self.listeners[place];
         receiver.handle_timeout(self.now);
         while let Some(delivered) = receiver.pull(self.now) {
             match delivered {
                 Delivered::Session(_) => *sessions += 1,
                 Delivered::Payload(piece) => payload.extend_from_slice(&piece.bytes),
+                Delivered::Gap(gap) if self.may_lose => lost.push(gap),
                 Delivered::Gap(gap) => panic!("{gap:?}"),
                 Delivered::End(_) => *is_over = true,
             }

@@ -1,1 +1,3 @@
-//! tests.
+//! Tests of the whole: what several of them share is here, the tests are beside it.
+
+pub mod member;

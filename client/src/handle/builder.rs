@@ -12,6 +12,7 @@ use host::shutdown::Shutdown;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
 use proto::seal::Keyring;
+use proto::sign::PublicKey;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
@@ -118,6 +119,19 @@ impl Builder {
     /// not sealed.
     pub fn key(mut self, file: impl Into<PathBuf>) -> Self {
         self.key = Some(file.into());
+        self
+    }
+
+    /// Hands out only what is signed with the secret half of this key, the publisher's.
+    pub fn verify(mut self, key: PublicKey) -> Self {
+        self.defaults.verify = Some(key);
+        self
+    }
+
+    /// Packets whose signature does not come are given up after this, on a stream with a deadline
+    /// after that if it is shorter; otherwise 10 s.
+    pub fn max_auth_delay(mut self, delay: Duration) -> Self {
+        self.defaults.max_auth_delay = delay;
         self
     }
 

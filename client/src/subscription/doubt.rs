@@ -31,7 +31,9 @@ impl Subscription {
         tracing::warn!(group, %from, "what is heard is not believed: {}", remedy(cause));
         records.write(&Record::NotBelieved { group, cause: cause.to_string(), from });
         // What comes of itself, or from anybody, is the weaker reason.
-        let is_weak = |doubt: Doubt| matches!(doubt.cause, Cause::Unsealed | Cause::Replayed);
+        let is_weak = |doubt: Doubt| {
+            matches!(doubt.cause, Cause::Unsealed | Cause::Unsigned | Cause::Replayed)
+        };
         if self.session.is_none() && self.doubt.is_none_or(is_weak) {
             let since = self.doubt.map_or(now, |doubt| doubt.since);
             self.doubt = Some(Doubt { cause, since });
@@ -67,6 +69,14 @@ fn remedy(cause: Cause) -> String {
              files that --key names"
         }
         Cause::Epoch => "the publisher has a newer key, or an older one; compare the files",
+        Cause::Unsigned => {
+            "the publisher does not sign, start it with --sign FILE; or somebody else speaks in its \
+             name"
+        }
+        Cause::WrongSignature => {
+            "it is signed with another key than --verify names: look which the publisher has, or \
+             somebody else speaks in its name"
+        }
         Cause::Replayed => "a network that doubles datagrams, or somebody who replays them",
         Cause::Old => {
             "it may be a recording, which without a way to ask only the clock can tell; set the \

@@ -336,7 +336,8 @@ impl Bench {
         assert_eq!(coded, stats.packets_placed + stats.packets_duplicate);
         let held = self.receiver.status().held;
         let here = stats.packets_placed + stats.packets_recovered;
-        assert_eq!(here, stats.packets_delivered + stats.packets_abandoned + held);
+        let refused = stats.packets_forged + stats.packets_unverified;
+        assert_eq!(here, stats.packets_delivered + stats.packets_abandoned + refused + held);
     }
 }
 

@@ -35,6 +35,13 @@ impl SigningKey {
         PublicKey(bytes.unwrap_or_default())
     }
 
+    /// Signs what is neither a packet nor a manifest: what it means is up to the caller, and must not
+    /// begin as those do.
+    #[must_use]
+    pub fn sign_message(&self, message: &[u8]) -> [u8; 64] {
+        self.sign(&[message])
+    }
+
     pub(super) fn sign(&self, parts: &[&[u8]]) -> Signature {
         let signature = self.0.sign(&parts.concat());
         signature.as_ref().first_chunk().copied().unwrap_or([0; SIGNATURE_LEN])
@@ -74,8 +81,15 @@ impl PublicKey {
 
     /// Its bytes.
     #[must_use]
-    pub fn to_bytes(self) -> [u8; 32] {
-        self.0
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether who has the secret half signed this, as [`SigningKey::sign_message`] does.
+    #[must_use]
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let signature = signature.try_into();
+        signature.is_ok_and(|signature| Verifying::new(*self).is_of(&[message], signature))
     }
 }
 

@@ -67,7 +67,7 @@ fn a_statement_that_was_changed_is_not_believed() {
     datagram.extend_from_slice(&[7; 60]);
     sign_statement(&key, 6, &mut datagram);
     let signed = &datagram[6..];
-    assert_eq!(signed.len(), 60 + STATEMENT_TAIL);
+    assert_eq!(signed.len(), 60 + 3 + SIGNATURE_LEN);
     assert_eq!(is_signed(&checks, signed), Some(true));
     assert_eq!(is_signed(&checks, &signed[..signed.len() - 1]), None);
     for at in (0..60).chain(60 + 3..signed.len()) {

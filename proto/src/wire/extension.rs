@@ -13,7 +13,7 @@ pub(super) const PADDING: u8 = 0;
 const SIGNATURE: u8 = 1;
 
 /// Type and length.
-pub(crate) const HEAD_LEN: usize = 3;
+const HEAD_LEN: usize = 3;
 
 /// One extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

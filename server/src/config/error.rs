@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use host::identity::IdentityError;
 use host::interface::{Family, InterfaceError, InvalidInterface};
 use host::key_file::KeyFileError;
 use host::secret::SecretError;
@@ -86,6 +87,9 @@ pub enum ConfigError {
     /// There is no key in the file that was named.
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    /// There is no identity in the file that was named.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The name that was taken from the input.
     #[error(transparent)]
     Name(#[from] NameError),

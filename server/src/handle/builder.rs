@@ -60,6 +60,12 @@ impl Builder {
         self
     }
 
+    /// Signs the stream with the identity in this file; otherwise it is not signed.
+    pub fn sign(mut self, file: impl Into<PathBuf>) -> Self {
+        self.flags.sign = Some(file.into());
+        self
+    }
+
     /// Bits per second on the wire; otherwise as fast as the slowest subscriber takes it.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.flags.rate = Some(rate);

@@ -273,7 +273,7 @@ fn sender_config(config: &StreamConfig) -> anyhow::Result<SenderConfig> {
         flow: config.flow,
         heartbeat: HEARTBEAT,
         keys: config.keys.clone(),
-        sign: None,
+        sign: config.sign.clone(),
         seed: random()?,
     })
 }

@@ -74,6 +74,7 @@ fn fixed(before: &StreamConfig, after: &StreamConfig) -> Vec<&'static str> {
         ("input", !before.input.is_same(&after.input)),
         ("to", !is_same_way(&before.routes, &after.routes)),
         ("key", before.keys != after.keys),
+        ("sign", before.sign != after.sign),
         ("messages", before.mode != after.mode),
         ("deadline", before.delivery != after.delivery),
         ("mtu", before.datagram_len != after.datagram_len),
