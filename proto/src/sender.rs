@@ -25,12 +25,14 @@
 //! | signing what is sent | `sender/manifest.rs` |
 //! | with a key: sealing, opening, replays | `sender/guard.rs` |
 //! | the next key, and who is not to have it | `sender/rekey.rs` |
+//! | what cannot be sent at all | `sender/check.rs` |
 //! | counters, events | `sender/stats.rs`, `sender/event.rs` |
 
 mod ahead;
 mod audience;
 mod catch_up;
 mod census;
+mod check;
 mod event;
 mod feedback;
 mod few;
@@ -58,6 +60,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use audience::{Audience, Subscriber};
+pub use check::ConfigError;
 pub use event::{Event, Outcome, Unfinished};
 pub use flow::{BreakerState, Lateness};
 pub use intake::PushError;
@@ -70,10 +73,11 @@ use crate::config::Tuning;
 use crate::cookie::CookieJar;
 use crate::grtt::{GroupSize, Grtt};
 use crate::seal::{Causes, TAG_LEN};
-use crate::wire::{self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, MAX_DATAGRAM_LEN};
+use crate::wire::{self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN};
 use crate::{Bitrate, SenderConfig, Seq, SessionId, StreamId, SubscriberId, Timestamp};
 use catch_up::CatchUp;
 use census::Census;
+use check::check;
 use few::Few;
 use flow::{Breaker, Budget, Cap, Pacer, Progress, Surge};
 use guard::Guard;
@@ -116,27 +120,6 @@ pub enum Timer {
     Slow,
     /// A stream that the circuit breaker stopped is tried again.
     Breaker,
-}
-
-/// Why a sender cannot be built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The datagram has no room for headers and a useful payload, or is longer than the protocol
-    /// allows.
-    #[error("a datagram of {0} bytes: it must have 128 to {MAX_DATAGRAM_LEN}")]
-    DatagramLen(u16),
-    /// A block is 1 to 128 packets.
-    #[error("a block of {0} packets: it must have 1 to 128")]
-    BlockLen(u8),
-    /// The datagram has no room for headers, a signature and a useful number of hashes.
-    #[error("a datagram of {0} bytes: it must have {LEAST_SIGNED} to be signed")]
-    Unsigned(u16),
-    /// A rate of nothing sends nothing.
-    #[error("a rate of 0 bit/s sends nothing")]
-    Rate,
-    /// A stream is to be sealed, and there is no key to seal it with.
-    #[error("a keyring without a key: a sealed stream needs the key of its epoch from the start")]
-    Keys,
 }
 
 /// One stream in one session.
@@ -196,19 +179,7 @@ impl Sender {
     /// # Errors
     /// If the configuration cannot be sent: see [`ConfigError`].
     pub fn new(mut config: SenderConfig, now: Timestamp) -> Result<Self, ConfigError> {
-        let len = usize::from(config.datagram_len);
-        if !(128..=MAX_DATAGRAM_LEN).contains(&len) {
-            return Err(ConfigError::DatagramLen(config.datagram_len));
-        }
-        if config.sign.is_some() && len < LEAST_SIGNED {
-            return Err(ConfigError::Unsigned(config.datagram_len));
-        }
-        if !(1..=128).contains(&config.k) {
-            return Err(ConfigError::BlockLen(config.k));
-        }
-        if config.rate.is_some_and(|rate| rate.0 == 0) {
-            return Err(ConfigError::Rate);
-        }
+        let len = check(&config)?;
         let is_sealed = config.keys.is_some();
         let guard = Guard::new(&mut config, now);
         if is_sealed && guard.is_none() {
@@ -438,9 +409,6 @@ impl Sender {
         self.config.flow.slow_after.max(self.census.report_interval() * 6)
     }
 }
-
-/// A manifest then has room for eight hashes.
-const LEAST_SIGNED: usize = 256;
 
 fn halves(seed: [u8; 32]) -> [[u8; 16]; 2] {
     let (first, second) = seed.split_at(16);

@@ -53,6 +53,8 @@ impl Subscription {
                 "heartbeats are heard and data is not: a link on the way may carry no packets of \
                  this size; start the publisher with a smaller --mtu"
             ),
+            // Who has a --key has nobody to ask.
+            Event::KeyWanted { epoch, .. } => tracing::debug!(group, epoch, "no key"),
             other => tracing::debug!(group, event = ?other, "event"),
         }
     }

@@ -155,7 +155,7 @@ impl Window {
             Slot::Here(kept) if kept.check == Check::Waits => {
                 Some((kept.prefix, self.store.get(kept.place)))
             }
-            _ => None,
+            Slot::Here(_) | Slot::Missing | Slot::Lost(_) => None,
         }
     }
 

@@ -208,9 +208,9 @@ impl Sender {
         }
     }
 
-    /// Whether only the echo is asked for. It would prove nothing without a key.
+    /// Whether only the echo is asked for. It would prove nothing of what is neither sealed nor signed.
     pub(super) fn wants_echo(&self, header: &Header) -> bool {
-        self.guard.is_some() && header.flags & FLAG_ECHO_ONLY != 0
+        (self.guard.is_some() || self.is_signed()) && header.flags & FLAG_ECHO_ONLY != 0
     }
 
     /// Shows a fresh subscriber that the session is no recording: sends its nonce back, sealed.

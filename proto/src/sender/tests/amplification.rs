@@ -1,7 +1,9 @@
 //! What a stranger gets for what it sends: never more (docs/PROTOCOL.md §4.4).
 
 use super::*;
-use crate::wire::{Bye, ByeReason, Name};
+use crate::seal::Key;
+use crate::sign::SigningKey;
+use crate::wire::{Bye, ByeReason, FLAG_ECHO_ONLY, Name};
 
 const DOCUMENT: &str = include_str!("../../../../docs/PROTOCOL.md");
 
@@ -35,13 +37,19 @@ fn said_by_strangers() -> Vec<Packet> {
         Body::Bye(Bye { subscriber, reason: ByeReason::Left, next: Seq(0) }),
     ];
     let mut packets: Vec<Packet> = short.into_iter().map(packet).collect();
+    let mut echo = packet(Body::Register(Register { subscriber, name: Name::default(), nonce: 9 }));
+    echo.header.flags = FLAG_ECHO_ONLY;
+    packets.push(echo);
     packets.extend(wire::every_kind().into_iter().map(|sample| packet(sample.body)));
     packets
 }
 
-/// Whether everyone is asked to register, or only a share.
-fn stream(is_share: bool) -> Bench {
-    let mut bench = Bench::new(|_| {});
+/// Whether everyone is asked to register, or only a share; and whether it is signed.
+fn stream(is_share: bool, is_signed: bool) -> Bench {
+    let key = SigningKey::of(&Key::new([1; 32]));
+    let mut bench = Bench::new(|config| {
+        (config.datagram_len, config.sign) = (300, is_signed.then_some(key));
+    });
     bench.push(100);
     bench.run(if is_share { millis(20) } else { millis(300) });
     bench.sent.clear();
@@ -76,8 +84,10 @@ fn answered(mut bench: Bench, packet: &Packet, knocks: bool) -> Row {
 fn table() -> Vec<Row> {
     let mut table: Vec<Row> = Vec::new();
     for packet in said_by_strangers() {
-        for (is_share, knocks) in [(false, false), (true, false), (false, true)] {
-            let row = answered(stream(is_share), &packet, knocks);
+        let ways = [(false, false), (true, false), (false, true)];
+        let ways = ways.into_iter().flat_map(|way| [(way, false), (way, true)]);
+        for ((is_share, knocks), is_signed) in ways {
+            let row = answered(stream(is_share, is_signed), &packet, knocks);
             match table.iter_mut().find(|other| other.kind == row.kind) {
                 Some(best) if row.answered * best.received > best.answered * row.received => {
                     *best = row;
@@ -107,7 +117,7 @@ fn no_kind_of_packet_is_answered_with_more_than_it_was() {
 #[test]
 fn a_thousand_of_them_are_answered_with_no_more_than_they_were() {
     for sample in said_by_strangers() {
-        let mut bench = stream(false);
+        let mut bench = stream(false, true);
         let mut received = 0;
         for _ in 0..1_000 {
             let mut datagram = Vec::new();
