@@ -1,10 +1,4 @@
 //! What was recorded is as authentic as it was, and is not believed.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails where it is wrong"
-)]
 
 use std::time::Duration;
 

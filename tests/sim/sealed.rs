@@ -1,10 +1,4 @@
 //! Sealed streams: who has the key has all of it, whatever the network does.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails where it is wrong"
-)]
 
 use proto::receiver::Via;
 use proto::seal::Cause;

@@ -135,6 +135,12 @@ struct UnderWay {
     from: SocketAddr,
 }
 
+/// Chooses datagrams by what they are.
+type Loses = Box<dyn FnMut(&[u8]) -> bool>;
+
+/// What somebody sends who has heard a datagram.
+type Attacker = Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>;
+
 /// One segment: a publisher, its listeners, and somebody who records everything.
 pub(super) struct Segment {
     pub(super) now: Timestamp,
@@ -152,9 +158,9 @@ pub(super) struct Segment {
     /// What more its sender is told.
     pub(super) special: fn(&mut SenderConfig),
     /// Whether a datagram for the group is lost to everybody.
-    pub(super) loses: Box<dyn FnMut(&[u8]) -> bool>,
+    pub(super) loses: Loses,
     /// Overhears each datagram for the group, and is faster with its own.
-    pub(super) attacker: Option<Box<dyn FnMut(&[u8]) -> Vec<Vec<u8>>>>,
+    pub(super) attacker: Option<Attacker>,
     /// A kind of which nothing reaches a single listener.
     pub(super) loss_of_single: Option<Kind>,
     /// Whether listeners may have gaps.
@@ -335,10 +341,10 @@ impl Segment {
             }
         }
         while let Some(event) = receiver.poll_event() {
-            match event {
-                Event::NotBelieved { cause, .. } => causes.push(cause),
-                Event::KeyWanted { stream: StreamId(1), epoch } => wanted.push(epoch),
-                _ => {}
+            if let Event::NotBelieved { cause, .. } = event {
+                causes.push(cause);
+            } else if let Event::KeyWanted { stream: StreamId(1), epoch } = event {
+                wanted.push(epoch);
             }
         }
         let (mut datagram, mut said) = (Vec::new(), Vec::new());
