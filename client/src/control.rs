@@ -4,7 +4,6 @@
 //! `{"ok":true}` or `{"ok":false,"error":"…"}`; `status` also has `streams`.
 
 pub(crate) mod client;
-pub(crate) mod directory;
 pub(crate) mod listener;
 
 use serde::{Deserialize, Serialize};
@@ -58,5 +57,5 @@ impl From<Result<(), String>> for Reply {
     }
 }
 
-/// The longest line that is read: a path and an endpoint fit many times.
-const LINE_LEN_LIMIT: u64 = 64 * 1024;
+/// Which program this is, as the names of its sockets begin.
+const ROLE: &str = "subscriber";

@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use anyhow::Context;
 use host::clock::Clock;
+use host::control::ControlSocket;
 use host::http::{self, Answers};
 use host::shutdown::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, ControlConfig};
-use crate::control::listener::{Answering, ControlSocket};
+use crate::control::listener::{self, Answering};
 use crate::metrics;
 use crate::output::Crew;
 use crate::querier::{LISTEN_EVERY, Queriers};
@@ -77,8 +78,10 @@ impl Service {
             }
         };
         let control = async {
+            let answering = &answering;
+            let answer = async move |line: String| answering.answer(&line).await;
             if let Some(control) = control
-                && let Err(error) = control.serve(answering, end.requested()).await
+                && let Err(error) = control.serve(answer, end.requested()).await
             {
                 tracing::warn!(%error, "nothing can be joined or left any longer");
             }
@@ -118,7 +121,7 @@ async fn watch_queriers(published: &Published) {
 
 fn open_control(config: &Config) -> anyhow::Result<Option<ControlSocket>> {
     let Some(control) = &config.control else { return Ok(None) };
-    match ControlSocket::open(control) {
+    match listener::open(control) {
         Ok(socket) => Ok(Some(socket)),
         // Nobody asked for it by name: a machine without a runtime directory goes without.
         Err(error) if *control == ControlConfig::Process => {

@@ -11,6 +11,7 @@
 //! | who somebody is, by an Ed25519 key | [`identity`] |
 //! | TLS 1.3 between two who know each other's keys | [`tls`] |
 //! | how large receive buffers are | [`receive_buffer`] |
+//! | talking to a running program, by a Unix socket | [`control`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
@@ -28,6 +29,7 @@ pub mod build_info;
 pub mod chance;
 pub mod clock;
 mod connection;
+pub mod control;
 pub mod descriptors;
 pub mod http;
 pub mod identity;

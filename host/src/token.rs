@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use proto::admission::Token as Shown;
 
 use crate::secret::{self, SecretError};
 
@@ -31,7 +32,7 @@ impl Token {
             (SHORTEST..=LONGEST).contains(&token.len()) && token.iter().all(u8::is_ascii_graphic);
         let password = [USER, token].concat();
         is_fit.then(|| Self {
-            bearer: [b"Bearer ", token].concat(),
+            bearer: [BEARER, token].concat(),
             basic: format!("Basic {}", base64(&password)).into_bytes(),
         })
     }
@@ -40,6 +41,12 @@ impl Token {
     #[must_use]
     pub fn bearer(&self) -> String {
         String::from_utf8_lossy(&self.bearer).into_owned()
+    }
+
+    /// As a subscriber shows it to be let in.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        Shown::of(self.bearer.get(BEARER.len()..).unwrap_or_default())
     }
 
     /// Whether this value of `Authorization` shows it; how long that takes says nothing of how much of
@@ -72,6 +79,8 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// Whom a browser is to name.
 const USER: &[u8] = b"onecast:";

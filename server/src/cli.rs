@@ -1,14 +1,15 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use aws_lc_rs::rand;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use host::identity::Identity;
 use host::reload::Reload;
 use host::shutdown::{Shutdown, follow_signals};
 use host::supervisor::Supervisor;
@@ -20,10 +21,11 @@ use zeroize::Zeroizing;
 
 use crate::compare::{self, Compare};
 use crate::config::file::ConfigFile;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, admission};
 use crate::flags::input::InputSpec;
 use crate::flags::target::Target;
 use crate::flags::{ProgramFlags, StreamFlags};
+use crate::operator::{self, OperatorSocket, Whom};
 use crate::reload::Reloader;
 use crate::report::Talk;
 use crate::talker::conclude;
@@ -50,20 +52,28 @@ pub enum Command {
     /// Send the same bytes by several ways to those who listen now and allow it, and say what each
     /// cost
     Compare(Box<Compare>),
-    /// Make a key for --key, in a new file that only its owner may read
+    /// Make a key for --key, or an identity, in a new file that only its owner may read
     Keygen(Keygen),
+    /// Remove a subscriber that was admitted: the key of its streams changes
+    Kick(Whom),
+    /// Put a subscriber into a stream, or let one come back that was removed
+    Admit(Whom),
 }
 
-/// Makes a key.
+/// Makes a key, or an identity.
 #[derive(Args, Debug)]
 pub struct Keygen {
     /// The file, which must not be there yet
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+
+    /// An identity for --identity instead: what it is known by is printed, and written to FILE.pub
+    #[arg(long)]
+    pub identity: bool,
 }
 
 /// Sends one stream.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Send {
     /// What to send: a file, `-` for stdin, or udp://ADDRESS:PORT of an encoder
     #[arg(env = "ONECAST_INPUT")]
@@ -118,7 +128,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let (reload, mut reloader) = (Reload::new(), None);
     let configured = match cli.command {
-        Command::Send(send) => send.into_config(),
+        Command::Send(send) => {
+            let configured = send.read();
+            // What a stream is does not change, but who may have it does.
+            if send.program.admission.is_some() {
+                let read = move || send.read().map(|(config, _)| config);
+                reloader = Some(Reloader::new(reload.clone(), read));
+            }
+            configured
+        }
         Command::Run(run) => {
             let configured = run.read();
             let read = move || run.read().map(|(config, _)| config);
@@ -128,6 +146,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Top(top) => return top::main(&top),
         Command::Compare(compare) => return self::compare(&compare),
         Command::Keygen(keygen) => return self::keygen(&keygen),
+        Command::Kick(whom) => return operator::kick(whom),
+        Command::Admit(whom) => return operator::admit(whom),
     };
     let (config, program) = match configured {
         Ok(configured) => configured,
@@ -163,10 +183,7 @@ fn compare(compare: &Compare) -> ExitCode {
 }
 
 fn keygen(keygen: &Keygen) -> ExitCode {
-    let mut bytes = Zeroizing::new([0; 32]);
-    let made =
-        rand::fill(bytes.as_mut()).map_err(|_| anyhow!("the system gives no random numbers"));
-    let made = made.and_then(|()| Ok(key_file::create(&keygen.file, &Key::new(*bytes))?));
+    let made = if keygen.identity { make_identity(&keygen.file) } else { make_key(&keygen.file) };
     match made {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -174,6 +191,18 @@ fn keygen(keygen: &Keygen) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn make_identity(file: &Path) -> anyhow::Result<()> {
+    let identity = Identity::create(file)?;
+    writeln!(std::io::stdout(), "{}", identity.public())?;
+    Ok(())
+}
+
+fn make_key(file: &Path) -> anyhow::Result<()> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    rand::fill(bytes.as_mut()).map_err(|_| anyhow!("the system gives no random numbers"))?;
+    Ok(key_file::create(file, &Key::new(*bytes))?)
 }
 
 fn run(config: Config, reloading: Option<(Reload, Reloader)>) -> anyhow::Result<ExitCode> {
@@ -205,8 +234,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
 }
 
 impl Send {
-    fn into_config(self) -> Result<(Config, ProgramFlags), ConfigError> {
-        let Self { input, to, name, flags, program } = self;
+    fn read(&self) -> Result<(Config, ProgramFlags), ConfigError> {
+        let Self { input, to, name, flags, program } = self.clone();
         configure(vec![StreamFlags { input: Some(input), to, name, ..flags }], program)
     }
 }
@@ -226,6 +255,11 @@ fn configure(
     let token = program.metrics_token_file.as_deref().map(Token::read).transpose()?;
     let mut config = Config::new(streams, program.metrics, talk(&program))?;
     config.spin = program.spin;
+    config.operator = match &program.control {
+        Some(path) => OperatorSocket::Path(path.clone()),
+        None => OperatorSocket::Process,
+    };
+    let config = config.with_admission(admission::resolve(&program)?)?;
     Ok((config.with_token(token), program))
 }
 

@@ -1,5 +1,6 @@
 //! What a publisher does, as it is used: addresses resolved, interfaces found, units converted.
 
+pub mod admission;
 pub mod error;
 pub mod file;
 mod listen;
@@ -25,10 +26,12 @@ use proto::{Bitrate, ByteCount, Delivery, StreamId};
 
 pub use self::error::ConfigError;
 use self::route::{Outlet, Route};
+use crate::admission::AdmissionConfig;
 use crate::flags::input::InputSpec;
 use crate::flags::value::{Digest, Rate, Threshold, WaitFor};
 use crate::flags::{DEFAULT_RETAIN, StreamFlags};
 use crate::input::{InputConfig, Queue};
+use crate::operator::OperatorSocket;
 use crate::report::Talk;
 
 /// What a publisher does.
@@ -42,6 +45,10 @@ pub struct Config {
     pub spin: bool,
     /// What whoever asks for them must show.
     pub metrics_token: Option<Token>,
+    /// How subscribers are let in; `None`: whoever hears a stream is a subscriber.
+    pub admission: Option<AdmissionConfig>,
+    /// Where `publisher kick` and `admit` ask.
+    pub operator: OperatorSocket,
     /// How progress is told.
     pub talk: Talk,
     /// What works but is unwise, a sentence each.
@@ -127,7 +134,16 @@ impl Config {
         refuse_same_names(&streams)?;
         refuse_meetings(&streams)?;
         let warnings = warnings(&streams);
-        let config = Self { streams, metrics, metrics_token: None, spin: false, talk, warnings };
+        let config = Self {
+            streams,
+            metrics,
+            metrics_token: None,
+            spin: false,
+            admission: None,
+            operator: OperatorSocket::None,
+            talk,
+            warnings,
+        };
         Ok(config.with_token(None))
     }
 
@@ -148,6 +164,23 @@ impl Config {
 }
 
 impl Config {
+    /// Only those who are let in have the streams.
+    ///
+    /// # Errors
+    ///
+    /// When there is no stream that they could be let in to.
+    pub fn with_admission(
+        mut self,
+        admission: Option<AdmissionConfig>,
+    ) -> Result<Self, ConfigError> {
+        let has_key = |stream: &StreamConfig| stream.keys.is_some();
+        if admission.is_some() && self.streams.iter().all(has_key) {
+            return Err(ConfigError::KeyAndAdmission);
+        }
+        self.admission = admission;
+        Ok(self)
+    }
+
     /// Where subscribers connect, each address once.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<SocketAddr> {

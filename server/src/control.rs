@@ -13,6 +13,8 @@ use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval_at};
 
+use crate::admission::Admission;
+use crate::entrance::Entrance;
 use crate::metrics;
 use crate::publisher::StreamEnd;
 use crate::reload::{Follower, Reloader};
@@ -32,6 +34,7 @@ pub(crate) struct Control {
     talker: Talker,
     serving: Option<(TcpListener, Answers)>,
     doors: Doors,
+    entrance: Entrance,
     follower: Follower,
 }
 
@@ -51,7 +54,7 @@ impl Control {
     pub(crate) fn new(
         Told { shared, news }: Told,
         listener: Option<TcpListener>,
-        doors: Doors,
+        (doors, entrance): (Doors, Entrance),
         follower: Follower,
     ) -> anyhow::Result<Self> {
         let mut talker = Talker::new(follower.current.talk);
@@ -60,11 +63,12 @@ impl Control {
                 let address = listener.local_addr()?;
                 tracing::info!(%address, "serving metrics");
                 talker.news(&News::Serving { metrics: address.to_string() });
-                Some((listener, answers(&shared, follower.current.metrics_token.clone())?))
+                let token = follower.current.metrics_token.clone();
+                Some((listener, answers(&shared, entrance.admission(), token)?))
             }
             None => None,
         };
-        Ok(Self { shared, news, talker, serving, doors, follower })
+        Ok(Self { shared, news, talker, serving, doors, entrance, follower })
     }
 
     /// By what the data thread is seen to live.
@@ -92,6 +96,7 @@ impl Control {
         if let Some((listener, answers)) = self.serving.take() {
             tokio::spawn(serve(listener, answers));
         }
+        self.entrance.serve();
         let Doors { listeners, waker } = self.doors;
         let carried = listeners.serve(&waker);
         if let Err(error) = &carried {
@@ -122,12 +127,17 @@ impl Control {
     }
 }
 
-fn answers(shared: &Shared, token: Option<Token>) -> anyhow::Result<Answers> {
-    let registries = metrics::registries(shared.clone())?;
+fn answers(
+    shared: &Shared,
+    admission: Option<Admission>,
+    token: Option<Token>,
+) -> anyhow::Result<Answers> {
+    let registries = metrics::registries(shared.clone(), admission.clone())?;
     let unauthorized = registries.unauthorized();
     let (is_ready, seen) = (shared.clone(), shared.clone());
     let started_us = Clock::unix_us();
-    let status = move || Status::new(&seen.streams(), started_us).to_json();
+    let admitted = move || admission.as_ref().map(Admission::view);
+    let status = move || Status::new(&seen.streams(), admitted(), started_us).to_json();
     let answers = Answers::new(move || registries.gather(), move || is_ready.is_ready(), status);
     Ok(answers.with_token(token, unauthorized))
 }

@@ -3,6 +3,7 @@
 //! A value that was not given is `None`, so that what is nearer to the person can win: flag, then
 //! environment, then the stream's table of the config file, then its `[defaults]`.
 
+pub mod admission;
 pub mod input;
 pub mod target;
 pub mod text;
@@ -21,6 +22,7 @@ use proto::units::{Ratio, SizeOrDuration, parse_duration};
 use proto::wire::Name;
 use serde::Deserialize;
 
+use self::admission::AdmissionAddress;
 use self::input::InputSpec;
 use self::target::Target;
 use self::value::{Digest, Dscp, Rate, Threshold, WaitFor};
@@ -223,6 +225,29 @@ pub struct ProgramFlags {
     #[arg(long, value_name = "FILE", env = "ONECAST_METRICS_TOKEN_FILE")]
     pub metrics_token_file: Option<PathBuf>,
 
+    /// Let subscribers in here, and hand them keys that change whenever one leaves; `:9500` means
+    /// loopback. Needs --identity, and --authorized or --admission-token-file
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ONECAST_ADMISSION")]
+    #[serde(deserialize_with = "text::option")]
+    pub admission: Option<AdmissionAddress>,
+
+    /// What subscribers know this publisher by: a file that `publisher keygen --identity` makes
+    #[arg(long, value_name = "FILE", env = "ONECAST_IDENTITY")]
+    pub identity: Option<PathBuf>,
+
+    /// Let in whose public keys stand in this file: a line each, PUBLICKEY NAME [STREAM...]
+    #[arg(long, value_name = "FILE", env = "ONECAST_AUTHORIZED")]
+    pub authorized: Option<PathBuf>,
+
+    /// Let in those who show the token in this file, which nobody else may read
+    #[arg(long, value_name = "FILE", env = "ONECAST_ADMISSION_TOKEN_FILE")]
+    pub admission_token_file: Option<PathBuf>,
+
+    /// Path of the socket at which `publisher kick` and `admit` ask [default: by process, in the runtime
+    /// directory]
+    #[arg(long, value_name = "PATH", env = "ONECAST_CONTROL")]
+    pub control: Option<PathBuf>,
+
     /// Write events and a summary to stdout, one JSON object a line; the log becomes JSON, too
     #[arg(long, env = "ONECAST_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
@@ -286,6 +311,11 @@ impl ProgramFlags {
             metrics: self.metrics.or(below.metrics),
             spin: self.spin || below.spin,
             metrics_token_file: self.metrics_token_file.or(below.metrics_token_file.clone()),
+            admission: self.admission.or(below.admission),
+            identity: self.identity.or(below.identity.clone()),
+            authorized: self.authorized.or(below.authorized.clone()),
+            admission_token_file: self.admission_token_file.or(below.admission_token_file.clone()),
+            control: self.control.or(below.control.clone()),
             json: self.json || below.json,
             verbose: if is_loudness_given { self.verbose } else { below.verbose },
             quiet: if is_loudness_given { self.quiet } else { below.quiet },

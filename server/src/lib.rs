@@ -17,20 +17,25 @@
 //! | TCP: accepting, reading, writing, queues | `tcp.rs`, `tcp/` |
 //! | from the first socket to the summary | `run.rs` |
 //! | the data thread | `publisher.rs`, `publisher/` |
+//! | who is let in, and handed keys | [`admission`] |
+//! | `publisher kick` and `admit` | [`operator`] |
 //! | the config file read again while streams run | `reload.rs`, `reload/` |
 //! | what others may see of it | [`snapshot`] |
 //! | Prometheus | [`metrics`] |
 //! | the status page, `publisher top` | [`status`], [`top`] |
 //! | what people and scripts are told | [`report`], `talker.rs` |
 
+pub mod admission;
 pub mod cli;
 pub mod compare;
 pub mod config;
 mod control;
+mod entrance;
 pub mod flags;
 mod handle;
 pub mod input;
 pub mod metrics;
+pub mod operator;
 mod publisher;
 mod reload;
 pub mod report;

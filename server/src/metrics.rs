@@ -8,14 +8,18 @@ use host::registry::Registries;
 use proto::sender::{BreakerState, Lateness, SenderStats};
 use proto::wire::Kind;
 
+use crate::admission::{Admission, view};
 use crate::snapshot::{LOSS_QUANTILES, Mode, Shared, StreamSnapshot, To};
 
-/// Registries that show what `shared` holds.
+/// Registries that show what `shared` holds, and whom `admission` has let in.
 ///
 /// # Errors
 ///
 /// Never, unless a name is wrong.
-pub fn registries(shared: Shared) -> prometheus::Result<Registries> {
+pub(crate) fn registries(
+    shared: Shared,
+    admission: Option<Admission>,
+) -> prometheus::Result<Registries> {
     let registries = Registries::new("publisher")?;
     let collector = Snapshot::new(DEFINITIONS, move |samples: &mut Samples| {
         let streams = shared.streams();
@@ -26,6 +30,12 @@ pub fn registries(shared: Shared) -> prometheus::Result<Registries> {
         counters::add(interfaces.map(String::as_str), samples);
     });
     registries.register(collector?)?;
+    if let Some(admission) = admission {
+        let admitted = Snapshot::new(view::DEFINITIONS, move |samples: &mut Samples| {
+            admission.view().add_to(samples);
+        });
+        registries.register(admitted?)?;
+    }
     Ok(registries)
 }
 

@@ -74,11 +74,10 @@ impl DataThread {
     pub(crate) fn new(
         config: &Config,
         inputs: Vec<Input>,
-        lines: Lines,
+        (poller, lines): (Arc<Poller>, Lines),
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
         let Lines { arrivals, commands, shared, news } = lines;
-        let poller = Arc::new(Poller::new()?);
         shutdown.wakes(poller.waker());
         let mut data = Self {
             clock: Clock::start(),

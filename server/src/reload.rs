@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use self::plan::Plan;
+use crate::admission::Admission;
 use crate::config::{Config, ConfigError, StreamConfig};
 use crate::input::Input;
 use crate::publisher::{Addition, Command};
@@ -43,13 +44,14 @@ impl fmt::Debug for Reloader {
 }
 
 /// Commands to the data thread.
+#[derive(Clone)]
 pub(crate) struct Commands {
     pub(crate) sender: Sender<Command>,
     pub(crate) waker: Waker,
 }
 
 impl Commands {
-    fn send(&self, command: Command) {
+    pub(crate) fn send(&self, command: Command) {
         // A data thread that has ended has nothing to change.
         drop(self.sender.send(command));
         self.waker.wake();
@@ -63,6 +65,7 @@ pub(crate) struct Follower {
     pub(crate) commands: Commands,
     pub(crate) supervisor: Supervisor,
     pub(crate) reloader: Option<Reloader>,
+    pub(crate) admission: Option<Admission>,
 }
 
 impl Follower {
@@ -90,6 +93,7 @@ impl Follower {
     }
 
     async fn follow(&mut self, next: Config) -> anyhow::Result<News> {
+        let policy = next.admission.as_ref().map(|admission| admission.policy.clone());
         let Plan { added, removed, retuned, refused, warnings } = Plan::of(&self.current, next);
         // What cannot be read is found before anything is changed.
         let streams = self.current.streams.len() + added.len();
@@ -101,8 +105,12 @@ impl Follower {
             tracing::warn!("{warning}");
         }
         self.current.warnings = warnings;
+        if let (Some(admission), Some(policy)) = (&self.admission, policy) {
+            admission.follow(&policy);
+        }
         for stream in &removed {
             self.commands.send(Command::Remove(stream.name.clone()));
+            self.admission.iter().for_each(|admission| admission.withdraw(&stream.name));
             self.current.streams.retain(|other| other.name != stream.name);
         }
         for stream in &retuned {
@@ -149,7 +157,11 @@ impl Follower {
             },
         };
         let (answer, answered) = oneshot::channel();
-        let addition = Addition { config: config.clone(), input, answer };
+        let sealed = match &self.admission {
+            Some(admission) => admission.seal(config.clone())?,
+            None => config.clone(),
+        };
+        let addition = Addition { config: sealed, input, answer };
         self.commands.send(Command::Add(Box::new(addition)));
         answered.await??;
         self.current.streams.push(config);

@@ -51,6 +51,23 @@ pub enum News {
     },
     /// A subscriber proved its address.
     SubscriberJoined(Who),
+    /// A subscriber was admitted to a stream, and given its key.
+    SubscriberAdmitted(Who),
+    /// A subscriber was removed from a stream: its key changes.
+    SubscriberRemoved {
+        /// Who.
+        #[serde(flatten)]
+        who: Who,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The next key of a stream was handed out.
+    KeyChanged {
+        /// The stream.
+        stream: String,
+        /// Subscribers that were told.
+        subscribers: u64,
+    },
     /// A subscriber said goodbye.
     SubscriberLeft {
         /// Who.

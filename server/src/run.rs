@@ -5,12 +5,14 @@ use std::thread;
 
 use anyhow::Context;
 use host::http;
+use host::poller::Poller;
 use host::shutdown::Shutdown;
 use host::supervisor::Supervisor;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::control::{Control, Doors, Told};
+use crate::entrance::Entrance;
 use crate::publisher::{DataThread, Lines, Turns};
 use crate::reload::{Commands, Follower, Reloader};
 use crate::report::Summary;
@@ -42,17 +44,22 @@ impl Run {
         let (tell, news) = mpsc::channel(NEWS_KEPT);
         let (listeners, arrivals) = Listeners::bind(&config.tcp_addresses())?;
         let (command, commands) = std::sync::mpsc::channel();
+        let poller = Arc::new(Poller::new()?);
+        let command = Commands { sender: command, waker: poller.waker() };
+        let entrance = Entrance::open(config, &command, &tell)?;
+        let sealed = entrance.seal(config)?;
         let lines = Lines { arrivals, commands, shared: shared.clone(), news: tell };
-        let data = DataThread::new(config, inputs, lines, shutdown.clone())?;
+        let data = DataThread::new(&sealed, inputs, (poller, lines), shutdown.clone())?;
         let turns = Arc::new(Turns::new(data, config.spin));
         let doors = Doors { listeners, waker: turns.waker() };
         let follower = Follower {
             current: config.clone(),
-            commands: Commands { sender: command, waker: turns.waker() },
+            commands: command,
             supervisor: Supervisor::default(),
             reloader: None,
+            admission: entrance.admission(),
         };
-        let control = Control::new(Told { shared, news }, listener, doors, follower)?;
+        let control = Control::new(Told { shared, news }, listener, (doors, entrance), follower)?;
         Ok(Self { turns, control, shutdown, supervisor: Supervisor::default() })
     }
 

@@ -8,6 +8,7 @@ use host::clock::Clock;
 use proto::wire::{Kind, Losses};
 use serde::Serialize;
 
+use crate::admission::AdmissionView;
 use crate::metrics::suppressed;
 use crate::report::{KindSummary, kinds, repairs};
 use crate::snapshot::{StreamSnapshot, SubscriberRow};
@@ -22,6 +23,8 @@ pub struct Status {
     /// Seconds since 1970.
     time: f64,
     streams: Vec<StreamStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admission: Option<AdmissionView>,
 }
 
 /// A stream at a moment.
@@ -62,13 +65,18 @@ struct StreamStatus {
 impl Status {
     /// Of a publisher that was started at `started_us`, in microseconds since 1970.
     #[must_use]
-    pub fn new(streams: &[StreamSnapshot], started_us: u64) -> Self {
+    pub fn new(
+        streams: &[StreamSnapshot],
+        admission: Option<AdmissionView>,
+        started_us: u64,
+    ) -> Self {
         Self {
             program: "publisher",
             version: build_info::VERSION,
             started_at: seconds(started_us),
             time: seconds(Clock::unix_us()),
             streams: streams.iter().map(StreamStatus::from).collect(),
+            admission,
         }
     }
 

@@ -94,6 +94,9 @@ fn log(news: &News) {
         News::SubscriberJoined(Who { stream, subscriber, .. }) => {
             tracing::info!(stream, subscriber, "subscriber joined");
         }
+        News::SubscriberAdmitted(_) | News::SubscriberRemoved { .. } | News::KeyChanged { .. } => {
+            log_admission(news);
+        }
         News::SubscriberLeft { who: Who { stream, subscriber, .. }, reason } => {
             tracing::info!(stream, subscriber, reason, "subscriber left");
         }
@@ -133,6 +136,16 @@ fn log(news: &News) {
             tracing::info!(stream, subscriber, packets, "late joiner is given what it missed");
         }
         News::Serving { .. } => {}
+    }
+}
+
+fn log_admission(news: &News) {
+    if let News::SubscriberAdmitted(Who { stream, subscriber, id }) = news {
+        tracing::info!(stream, subscriber, id, "subscriber admitted");
+    } else if let News::SubscriberRemoved { who: Who { stream, subscriber, id }, reason } = news {
+        tracing::warn!(stream, subscriber, id, reason, "subscriber removed: the key changes");
+    } else if let News::KeyChanged { stream, subscribers } = news {
+        tracing::info!(stream, subscribers, "the next key was handed out");
     }
 }
 

@@ -101,7 +101,7 @@ impl Carried {
 }
 
 /// With `SO_REUSEADDR`, so that a publisher that is started again finds its port.
-fn try_listen(address: SocketAddr) -> io::Result<StdListener> {
+pub(crate) fn try_listen(address: SocketAddr) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

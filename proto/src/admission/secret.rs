@@ -20,10 +20,11 @@ impl Token {
     /// The longest one, in bytes.
     pub const MAX_LEN: usize = 256;
 
-    /// A token of these bytes; `None` if they are too many.
+    /// A token of these bytes; more than [`MAX_LEN`](Self::MAX_LEN) are cut off.
     #[must_use]
-    pub fn new(bytes: &[u8]) -> Option<Self> {
-        (bytes.len() <= Self::MAX_LEN).then(|| Self(Zeroizing::new(bytes.to_vec())))
+    pub fn of(bytes: &[u8]) -> Self {
+        let bytes = bytes.get(..Self::MAX_LEN).unwrap_or(bytes);
+        Self(Zeroizing::new(bytes.to_vec()))
     }
 }
 

@@ -105,7 +105,7 @@ fn said() -> [FromSubscriber; 4] {
         FromSubscriber::Hello(Hello {
             subscriber: SubscriberId(0xa0a1_a2a3_a4a5_a6a7_a8a9_aaab_acad_aeaf),
             name: name("hall-3"),
-            token: Token::new(b"0123456789abcdef"),
+            token: Some(Token::of(b"0123456789abcdef")),
             streams,
         }),
         FromSubscriber::KeyWanted(KeyWanted { stream: name("demo"), have_epoch: 2 }),

@@ -10,6 +10,8 @@ use host::key_file::KeyFileError;
 use host::secret::SecretError;
 use proto::wire::{Name, NameError};
 
+use crate::admission::authorized::AuthorizedError;
+
 /// Why a publisher cannot be what was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -36,6 +38,36 @@ pub enum ConfigError {
     /// The token that metrics are for.
     #[error("--metrics-token-file: {0}")]
     Token(#[from] SecretError),
+    /// What others know this publisher by.
+    #[error("--identity: {0}")]
+    Identity(#[from] IdentityError),
+    /// Whose keys let them in.
+    #[error("--authorized: {0}")]
+    Authorized(#[from] AuthorizedError),
+    /// The token that lets subscribers in.
+    #[error("--admission-token-file: {0}")]
+    AdmissionToken(SecretError),
+    /// Nobody could tell that this is the publisher.
+    #[error("--admission needs --identity FILE: publisher keygen --identity FILE makes one")]
+    NoIdentity,
+    /// Nobody could be let in.
+    #[error(
+        "--admission lets in nobody: give --authorized FILE with the keys of subscribers, or \
+         --admission-token-file FILE with what they show"
+    )]
+    NobodyAdmitted,
+    /// There is nowhere to be let in.
+    #[error(
+        "--identity, --authorized and --admission-token-file say who is let in: say where, with \
+         --admission ADDRESS:PORT"
+    )]
+    NoAdmission,
+    /// The key would be in a file, and yet nobody could be removed.
+    #[error(
+        "--key and --admission exclude each other: with --admission the keys of a stream are random, \
+         and handed only to those who are let in"
+    )]
+    KeyAndAdmission,
     /// A stream without input.
     #[error("a stream has no input: write input = \"FILE\", \"-\" or \"udp://ADDRESS:PORT\"")]
     NoInput,

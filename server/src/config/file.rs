@@ -18,6 +18,7 @@ use host::http::HttpAddress;
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::flags::admission::AdmissionAddress;
 use crate::flags::{ProgramFlags, StreamFlags, text};
 
 /// The config file as written.
@@ -28,6 +29,12 @@ pub struct ConfigFile {
     metrics: Option<HttpAddress>,
     spin: bool,
     metrics_token_file: Option<PathBuf>,
+    #[serde(deserialize_with = "text::option")]
+    admission: Option<AdmissionAddress>,
+    identity: Option<PathBuf>,
+    authorized: Option<PathBuf>,
+    admission_token_file: Option<PathBuf>,
+    control: Option<PathBuf>,
     json: bool,
     verbose: u8,
     quiet: bool,
@@ -59,6 +66,11 @@ impl ConfigFile {
             metrics: self.metrics,
             spin: self.spin,
             metrics_token_file: self.metrics_token_file.clone(),
+            admission: self.admission,
+            identity: self.identity.clone(),
+            authorized: self.authorized.clone(),
+            admission_token_file: self.admission_token_file.clone(),
+            control: self.control.clone(),
             json: self.json,
             verbose: self.verbose,
             quiet: self.quiet,

@@ -1,9 +1,10 @@
 //! What a running publisher is told: streams that come, go, and change.
 
 use anyhow::ensure;
-use proto::Timestamp;
 use proto::config::Tuning;
-use proto::wire::Name;
+use proto::seal::Key;
+use proto::wire::{EvictReason, Name};
+use proto::{SubscriberId, Timestamp};
 use tokio::sync::oneshot;
 
 use super::{DataThread, Stream};
@@ -18,6 +19,12 @@ pub(crate) enum Command {
     Remove(Name),
     /// The stream of this name goes on so.
     Retune(Name, Tuning),
+    /// The stream of this name is sealed under the key of this epoch from now on.
+    Rekey(Name, u8, Key),
+    /// A subscriber of the stream of this name is removed.
+    Evict(Name, SubscriberId, EvictReason),
+    /// A subscriber that was removed from the stream of this name is heard again.
+    Readmit(Name, SubscriberId),
 }
 
 /// One more stream.
@@ -41,6 +48,15 @@ impl DataThread {
                 Command::Remove(name) => self.named(&name, |stream| stream.leave(now)),
                 Command::Retune(name, tuning) => {
                     self.named(&name, |stream| stream.retune(tuning, now));
+                }
+                Command::Rekey(name, epoch, key) => {
+                    self.named(&name, |stream| stream.rekey(epoch, key, now));
+                }
+                Command::Evict(name, subscriber, reason) => {
+                    self.named(&name, |stream| stream.evict(subscriber, reason, now));
+                }
+                Command::Readmit(name, subscriber) => {
+                    self.named(&name, |stream| stream.readmit(subscriber));
                 }
             }
         }

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use host::chance;
 use host::clock::Clock;
 use proto::config::Tuning;
+use proto::seal::Key;
 use proto::sender::Outcome;
 use proto::wire::{EvictReason, Name};
-use proto::{Sender, SenderConfig, SessionId, StreamId, Timestamp};
+use proto::{Sender, SenderConfig, SessionId, StreamId, SubscriberId, Timestamp};
 
 pub(super) use self::feed::Feed;
 use self::outgoing::Outgoing;
@@ -202,6 +203,22 @@ impl Stream {
             Ok(()) => self.finish_timeout = tuning.finish_timeout,
             Err(error) => tracing::error!(stream = self.name.as_str(), %error, "not changed"),
         }
+    }
+
+    /// Seals it under another key from now on.
+    pub(super) fn rekey(&mut self, epoch: u8, key: Key, now: Timestamp) {
+        tracing::debug!(stream = self.name.as_str(), epoch, "sealed under another key");
+        self.sender.rekey(epoch, key, now);
+    }
+
+    /// Removes a subscriber.
+    pub(super) fn evict(&mut self, whom: SubscriberId, reason: EvictReason, now: Timestamp) {
+        self.sender.evict(whom, reason, now);
+    }
+
+    /// Hears a subscriber again that was removed.
+    pub(super) fn readmit(&mut self, whom: SubscriberId) {
+        self.sender.readmit(whom);
     }
 
     pub(super) fn snapshot(&mut self, tcp: Count) -> StreamSnapshot {

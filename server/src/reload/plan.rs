@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::admission::AdmissionConfig;
 use crate::config::route::Route;
 use crate::config::{Config, StreamConfig};
 
@@ -30,6 +31,12 @@ impl Plan {
         }
         if current.talk != next.talk {
             plan.refused.push("json, quiet: how it talks is settled at the start".to_owned());
+        }
+        if !is_same_door(current.admission.as_ref(), next.admission.as_ref()) {
+            plan.refused.push(
+                "admission, identity: where and as whom it lets in is settled at the start"
+                    .to_owned(),
+            );
         }
         let listened: BTreeSet<_> = current.tcp_addresses().into_iter().collect();
         let kept: BTreeSet<_> = next.streams.iter().map(|stream| stream.name.clone()).collect();
@@ -87,6 +94,12 @@ fn fixed(before: &StreamConfig, after: &StreamConfig) -> Vec<&'static str> {
         ("digest", before.digest != after.digest),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+/// Who is let in may be others; where, and as whom, not.
+fn is_same_door(before: Option<&AdmissionConfig>, after: Option<&AdmissionConfig>) -> bool {
+    let door = |config: &AdmissionConfig| (config.address, config.identity.public());
+    before.map(door) == after.map(door)
 }
 
 fn is_same_way(before: &[Route], after: &[Route]) -> bool {

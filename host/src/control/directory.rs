@@ -7,7 +7,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// The directory, made if it is not there, and checked to be this user's alone.
-pub(crate) fn open() -> io::Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it cannot be made, or others may enter it.
+pub fn open() -> io::Result<PathBuf> {
     let directory = path();
     match DirBuilder::new().mode(0o700).create(&directory) {
         Ok(()) => {}
@@ -19,7 +23,8 @@ pub(crate) fn open() -> io::Result<PathBuf> {
 }
 
 /// Where it is, or would be.
-pub(crate) fn path() -> PathBuf {
+#[must_use]
+pub fn path() -> PathBuf {
     let user = rustix::process::geteuid().as_raw();
     let runtime = env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
     let runtime = runtime.map(PathBuf::from).filter(|path| path.is_absolute());
@@ -30,18 +35,24 @@ pub(crate) fn path() -> PathBuf {
     }
 }
 
-/// The socket of the subscriber with this name.
-pub(crate) fn socket(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!("{PREFIX}{name}{SUFFIX}"))
+/// The socket of the program of this role (`publisher`, `subscriber`) with this name.
+#[must_use]
+pub fn socket(directory: &Path, role: &str, name: &str) -> PathBuf {
+    directory.join(format!("{role}-{name}{SUFFIX}"))
 }
 
-/// The sockets in the directory, with the names of their subscribers.
-pub(crate) fn sockets(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+/// The sockets of programs of this role in the directory, with their names.
+///
+/// # Errors
+///
+/// When the directory cannot be read.
+pub fn sockets(directory: &Path, role: &str) -> io::Result<Vec<(String, PathBuf)>> {
     let mut sockets = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let name = file.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
+        let name = file.strip_prefix(role).and_then(|name| name.strip_prefix('-'));
+        let name = name.and_then(|name| name.strip_suffix(SUFFIX));
         if let Some(name) = name {
             sockets.push((name.to_owned(), path.clone()));
         }
@@ -64,5 +75,4 @@ fn check(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-const PREFIX: &str = "subscriber-";
 const SUFFIX: &str = ".sock";
