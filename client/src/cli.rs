@@ -3,10 +3,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use host::identity::Identity;
 use host::logging;
 use host::shutdown::{Shutdown, follow_signals};
 use host::supervisor::Supervisor;
@@ -36,6 +38,8 @@ enum Command {
     Leave(Leave),
     /// Show what a running subscriber is subscribed to
     Status(StatusOf),
+    /// Make an identity, to be shown to a publisher's admission
+    Keygen(Keygen),
 }
 
 #[derive(Args)]
@@ -53,6 +57,13 @@ struct Join {
 
     #[command(flatten)]
     control: ControlFlags,
+}
+
+#[derive(Args)]
+struct Keygen {
+    /// The file to write it to; the public key, for the publisher's --authorized file, goes to
+    /// FILE.pub and stdout
+    file: PathBuf,
 }
 
 #[derive(Args)]
@@ -89,6 +100,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             done(ask(leave.control.config().as_ref(), &request).map(|_| ()))
         }
         Command::Status(of) => done(status(of)),
+        Command::Keygen(keygen) => done(self::keygen(&keygen)),
     }
 }
 
@@ -103,7 +115,8 @@ fn run(receive: Receive) -> ExitCode {
         }
     };
     let shutdown = Shutdown::new();
-    if let Err(error) = follow_signals(&shutdown, None) {
+    let reload = config.key_file.as_ref().map(|file| file.requests.clone());
+    if let Err(error) = follow_signals(&shutdown, reload) {
         complain(&format!("signals cannot be caught: {error}"));
         return ExitCode::from(FAILED);
     }
@@ -124,6 +137,11 @@ fn join(join: Join) -> anyhow::Result<Reply> {
     let output = output.map_err(|path| anyhow::anyhow!("{} is not UTF-8", path.display()))?;
     let request = Request::Join { endpoint: join.endpoint, output, on_full: join.on_full };
     ask(join.control.config().as_ref(), &request)
+}
+
+fn keygen(keygen: &Keygen) -> anyhow::Result<()> {
+    let identity = Identity::create(&keygen.file)?;
+    Ok(writeln!(io::stdout(), "{}", identity.public())?)
 }
 
 fn status(of: StatusOf) -> anyhow::Result<()> {

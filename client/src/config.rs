@@ -6,14 +6,16 @@ use std::time::Duration;
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use host::receive_buffer;
+use host::reload::Reload;
 use host::token::Token;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
 use proto::seal::Keyring;
 use proto::sign::PublicKey;
 use proto::wire::Name;
-use proto::{ByteCount, Delivery};
+use proto::{ByteCount, Delivery, SubscriberId};
 
+use crate::admission::Admission;
 use crate::impair::ImpairSpec;
 use crate::output::{OnFull, OutputSpec, Sessions};
 
@@ -22,6 +24,10 @@ use crate::output::{OnFull, OutputSpec, Sessions};
 pub struct Config {
     /// What it is subscribed to from the start.
     pub subscriptions: Vec<SubscriptionConfig>,
+    /// Who hands out streams and their keys, if somebody does.
+    pub admission: Option<AdmissionConfig>,
+    /// The file that `defaults.keys` came from, if it is to be read again.
+    pub key_file: Option<KeyFile>,
     /// What is joined later is told the rest by this.
     pub defaults: Defaults,
     /// All is left after this.
@@ -38,6 +44,43 @@ pub struct Config {
     pub json: bool,
     /// A live line is drawn, if there is a terminal.
     pub progress: bool,
+}
+
+/// What is asked of a publisher's admission.
+#[derive(Clone, Debug)]
+pub struct AdmissionConfig {
+    /// Where it is, and what is shown there.
+    pub admission: Admission,
+    /// The streams that are wanted; none: those that the publisher chooses.
+    pub streams: Vec<StreamWanted>,
+    /// Where any other stream goes: a path with `{stream}` in it. Without, none is taken.
+    pub pattern: Option<String>,
+}
+
+/// A stream that is asked for.
+#[derive(Clone, Debug)]
+pub struct StreamWanted {
+    /// Its name.
+    pub name: Name,
+    /// Where its payload goes.
+    pub output: OutputSpec,
+    /// Where it is received, in the place of what the publisher says.
+    pub endpoint: Option<Endpoint>,
+    /// Where it is asked for while nothing is heard, in the place of what the publisher says.
+    pub fallback: Option<Endpoint>,
+    /// The interface that was named with the endpoint.
+    pub interface: Option<InterfaceSpec>,
+    /// What happens when the output is too slow; without, it depends on output and stream.
+    pub on_full: Option<OnFull>,
+}
+
+/// A key file that is read again on request: what is new in it is taken.
+#[derive(Clone, Debug)]
+pub struct KeyFile {
+    /// The file.
+    pub path: PathBuf,
+    /// When to.
+    pub requests: Reload,
 }
 
 /// Where the control socket is.
@@ -66,6 +109,9 @@ pub struct Defaults {
     pub stream: Option<Name>,
     /// What this subscriber is called.
     pub name: Name,
+    /// Who it is to a publisher that admitted it, and the first number of what it says as that;
+    /// otherwise somebody new for each subscription.
+    pub speaker: Option<(SubscriberId, u64)>,
     /// Payload that may wait for a gap to close or for the output.
     pub window: ByteCount,
     /// What is asked of the kernel for each group's socket.
@@ -142,6 +188,7 @@ impl Default for Defaults {
             delivery: None,
             stream: None,
             name: Name::default(),
+            speaker: None,
             window: WINDOW,
             receive_buffer: receive_buffer::LARGEST,
             fallback_after: FALLBACK_AFTER,
@@ -158,6 +205,11 @@ impl Default for Defaults {
 }
 
 impl SubscriptionConfig {
+    /// The stream that it was admitted to, if it was.
+    pub(crate) fn admitted(&self) -> Option<&Name> {
+        self.defaults.speaker.and(self.defaults.stream.as_ref())
+    }
+
     /// The interface that was named: with the endpoint, or for all.
     ///
     /// # Errors

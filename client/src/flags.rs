@@ -1,5 +1,7 @@
 //! What a person can set: by flag, or by environment variable.
 
+mod admission;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -12,17 +14,18 @@ use host::identity;
 use host::interface::InterfaceSpec;
 use host::key_file::{self, KeyFileError};
 use host::receive_buffer;
+use host::reload::Reload;
 use host::secret::SecretError;
 use host::token::Token;
 use proto::config::Start;
-use proto::seal::Keyring;
 use proto::sign::PublicKey;
 use proto::units::parse_duration;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
+use crate::admission::{PATTERN, check_pattern};
 use crate::config::{
-    Config, ControlConfig, Defaults, FALLBACK_AFTER, MAX_AUTH_DELAY, MAX_CLOCK_SKEW,
+    Config, ControlConfig, Defaults, FALLBACK_AFTER, KeyFile, MAX_AUTH_DELAY, MAX_CLOCK_SKEW,
     SILENT_TIMEOUT, SubscriptionConfig, WINDOW,
 };
 use crate::endpoint::{self, NotReceivable};
@@ -37,14 +40,15 @@ pub(crate) struct Receive {
     /// tcp://HOST:PORT
     #[arg(
         value_name = "ENDPOINT",
-        required = true,
+        required_unless_present = "admission",
         env = "ONECAST_ENDPOINT",
         value_delimiter = ' '
     )]
     pub(crate) endpoints: Vec<String>,
 
-    /// Where each stream goes, in the order of the endpoints: - (stdout, the default), a file
-    /// (NAME.part until it is proved whole), udp://127.0.0.1:1234 (for a player)
+    /// Where each stream goes, in the order of the endpoints, or with --admission of --stream: -
+    /// (stdout, the default), a file (NAME.part until it is proved whole), udp://127.0.0.1:1234 (for
+    /// a player); with --admission also a file with {stream} in it, for all others
     #[arg(short, long = "output", value_name = "OUTPUT", env = "ONECAST_OUTPUT")]
     pub(crate) outputs: Vec<OutputSpec>,
 
@@ -66,6 +70,9 @@ pub(crate) struct Receive {
 
     #[command(flatten)]
     stream: StreamFlags,
+
+    #[command(flatten)]
+    admission: AdmissionFlags,
 
     #[command(flatten)]
     pub(crate) program: ProgramFlags,
@@ -96,9 +103,11 @@ struct StreamFlags {
     #[arg(long, value_name = "200ms", env = "ONECAST_DEADLINE", value_parser = parse_duration)]
     deadline: Option<Duration>,
 
-    /// Receive this stream of the group only [default: the first that is announced]
-    #[arg(long, value_name = "NAME", env = "ONECAST_STREAM")]
-    stream: Option<Name>,
+    /// Receive this stream of the group only [default: the first that is announced]; with
+    /// --admission the stream to ask for, which may be said several times [default: those that the
+    /// publisher chooses]
+    #[arg(long = "stream", value_name = "NAME", env = "ONECAST_STREAM")]
+    streams: Vec<Name>,
 
     /// What the publisher calls this subscriber [default: the host's name]
     #[arg(long, value_name = "NAME", env = "ONECAST_NAME")]
@@ -124,7 +133,7 @@ struct StreamFlags {
     #[arg(long, env = "ONECAST_MUTE", value_parser = FalseyValueParser::new())]
     mute: bool,
 
-    /// Hear only what is sealed with the key in this file, the publisher's
+    /// Hear only what is sealed with the keys in this file, the publisher's; SIGHUP has it read again
     #[arg(long, value_name = "FILE", env = "ONECAST_KEY", conflicts_with = "allow_compare")]
     key: Option<PathBuf>,
 
@@ -162,6 +171,27 @@ struct StreamFlags {
     /// Give a session up, with exit code 3, that is silent for this long before its end
     #[arg(long, value_name = "30s", env = "ONECAST_SILENT_TIMEOUT", value_parser = parse_duration)]
     silent_timeout: Option<Duration>,
+}
+
+/// Where keys are handed out.
+#[derive(Args, Clone, Debug)]
+struct AdmissionFlags {
+    /// Ask here, a publisher's --admission, to be let in: streams, endpoints and keys come from it
+    #[arg(long, value_name = "HOST:PORT", env = "ONECAST_ADMISSION",
+        requires = "publisher", conflicts_with_all = ["key", "allow_compare"])]
+    admission: Option<String>,
+
+    /// Show there who this is: a file that `subscriber keygen` wrote
+    #[arg(long, value_name = "FILE", env = "ONECAST_IDENTITY", requires = "admission")]
+    identity: Option<PathBuf>,
+
+    /// Show there the token in this file, which nobody else may read
+    #[arg(long, value_name = "FILE", env = "ONECAST_ADMISSION_TOKEN_FILE", requires = "admission")]
+    admission_token_file: Option<PathBuf>,
+
+    /// The publisher's public key, or the file that holds it: nobody else is believed
+    #[arg(long, value_name = "KEY|FILE", env = "ONECAST_PUBLISHER", requires = "admission")]
+    publisher: Option<String>,
 }
 
 /// How the program behaves.
@@ -241,6 +271,26 @@ pub(crate) enum UsageError {
     Token(#[from] SecretError),
     #[error("{0} is named twice")]
     Twice(String),
+    #[error(
+        "--stream names one stream of the endpoints; several can be asked for with --admission"
+    )]
+    SeveralStreams,
+    #[error("{0:#}")]
+    Admission(anyhow::Error),
+    #[error("--admission needs something to show there: --identity or --admission-token-file")]
+    NothingToShow,
+    #[error(
+        "without --stream the publisher chooses the streams: name a file with {PATTERN} in it, such as \
+         -o '{PATTERN}.ts'"
+    )]
+    NoPattern,
+    #[error("{0} has {PATTERN} in it: only one output may, and only with --admission")]
+    Pattern(String),
+    #[error(
+        "{what} for {streams} streams: with --admission outputs, endpoints and the rest are in the \
+         order of --stream"
+    )]
+    NotOfStreams { what: String, streams: usize },
     #[error("--json writes events to stdout, so that payload cannot go there: name a file with -o")]
     JsonAndPayload,
 }
@@ -248,6 +298,17 @@ pub(crate) enum UsageError {
 impl Receive {
     /// What these flags mean.
     pub(crate) fn into_config(self) -> Result<Config, UsageError> {
+        if self.admission.admission.is_some() {
+            return self.into_admission();
+        }
+        if let Some(pattern) =
+            self.outputs.iter().map(OutputSpec::to_string).find(|it| check_pattern(it))
+        {
+            return Err(UsageError::Pattern(pattern));
+        }
+        if self.stream.streams.len() > 1 {
+            return Err(UsageError::SeveralStreams);
+        }
         let (endpoints, given) = (self.endpoints.len(), self.outputs.len());
         if given > endpoints {
             return Err(UsageError::TooManyOutputs { outputs: given, endpoints });
@@ -269,6 +330,8 @@ impl Receive {
             .map(|text| endpoint::parse_fallback(text))
             .collect::<Result<_, _>>()?;
         let mut fallbacks = fallbacks.into_iter();
+        let key_file = self.stream.key.clone();
+        let key_file = key_file.map(|path| KeyFile { path, requests: Reload::new() });
         let defaults = self.stream.into_defaults(endpoints)?;
         let outputs = self.outputs.into_iter().chain(std::iter::repeat(OutputSpec::Stdout));
         let mut subscriptions = Vec::new();
@@ -290,19 +353,7 @@ impl Receive {
             }
             subscriptions.push(subscription);
         }
-        let program = self.program;
-        let token = program.metrics_token_file.as_deref();
-        let config = Config {
-            subscriptions,
-            defaults,
-            run_for: program.run_for,
-            control: Some(program.control.config().unwrap_or(ControlConfig::Process)),
-            metrics: program.metrics,
-            metrics_token: token.map(Token::read).transpose()?,
-            json: program.json,
-            spin: program.spin,
-            progress: !program.quiet && !program.json,
-        };
+        let config = Config { subscriptions, key_file, ..self.program.config(defaults)? };
         check(&config)?;
         Ok(config)
     }
@@ -329,7 +380,7 @@ fn check(config: &Config) -> Result<(), UsageError> {
 impl StreamFlags {
     /// What holds for each of so many `endpoints`.
     fn into_defaults(self, endpoints: usize) -> Result<Defaults, KeyFileError> {
-        let key = self.key.as_deref().map(key_file::read).transpose()?;
+        let keys = self.key.as_deref().map(key_file::read).transpose()?;
         let sessions = match (self.once, self.follow) {
             (true, _) => Some(Sessions::Once),
             (false, true) => Some(Sessions::Follow),
@@ -343,7 +394,7 @@ impl StreamFlags {
             }),
             sessions,
             delivery: self.deadline.map(Delivery::Timely),
-            stream: self.stream,
+            stream: self.streams.into_iter().next(),
             name: self.name.unwrap_or_else(host_name),
             window: self.window,
             receive_buffer: self.rcvbuf.unwrap_or_else(|| receive_buffer::of_each(endpoints)),
@@ -351,7 +402,8 @@ impl StreamFlags {
             allow_compare: self.allow_compare,
             impair: self.impair,
             mute: self.mute,
-            keys: key.map(Keyring::of_group),
+            keys,
+            speaker: None,
             verify: self.verify,
             max_auth_delay: self.max_auth_delay.unwrap_or(MAX_AUTH_DELAY),
             max_clock_skew: self.max_clock_skew.unwrap_or(MAX_CLOCK_SKEW),
@@ -361,6 +413,24 @@ impl StreamFlags {
 }
 
 impl ProgramFlags {
+    /// A config of nothing yet.
+    pub(super) fn config(self, defaults: Defaults) -> Result<Config, SecretError> {
+        let token = self.metrics_token_file.as_deref();
+        Ok(Config {
+            subscriptions: Vec::new(),
+            admission: None,
+            key_file: None,
+            defaults,
+            run_for: self.run_for,
+            control: Some(self.control.config().unwrap_or(ControlConfig::Process)),
+            metrics: self.metrics,
+            metrics_token: token.map(Token::read).transpose()?,
+            json: self.json,
+            spin: self.spin,
+            progress: !self.quiet && !self.json,
+        })
+    }
+
     /// How much is said: above 0 more, below less.
     pub(crate) fn verbosity(&self) -> i8 {
         let louder = i8::try_from(self.verbose).unwrap_or(i8::MAX);

@@ -14,11 +14,13 @@ use anyhow::Context;
 use futures_core::Stream;
 use host::shutdown::Shutdown;
 use proto::endpoint::Endpoint;
+use proto::wire::Name;
 
 pub use self::builder::Builder;
 pub use self::direct::Direct;
 pub use self::event::{End, Event};
 use self::intake::Intake;
+use crate::admission::Admission;
 use crate::summary::Summary;
 
 /// A stream that is subscribed to.
@@ -79,7 +81,13 @@ impl Subscriber {
 
     /// A subscription that is told more before it begins.
     pub fn builder(endpoint: Endpoint) -> Builder {
-        Builder::new(endpoint)
+        Builder::new(Some(endpoint))
+    }
+
+    /// A subscription of `stream`, which a publisher's admission is asked for: where it is
+    /// received, and its keys, come from there.
+    pub fn admitted(stream: Name, admission: Admission) -> Builder {
+        Builder::new(None).stream(stream).admission(admission)
     }
 
     /// What comes next; waits for it. `None`: the session has ended, or was left.

@@ -18,6 +18,8 @@
 //! | joining, reading the join back, receiving in batches | `socket.rs`, `sys.rs` |
 //! | files, stdout, players, the program, and the ring before them | `output.rs` |
 //! | loss on purpose | [`impair`] |
+//! | being let in, and handed keys | `admission.rs`, `admission/` |
+//! | a key file that has changed | `new_keys.rs` |
 //! | `join`, `leave`, `status` of a running one | `control.rs` |
 //! | who asks for members | `querier.rs` |
 //! | the status page | `status.rs` |
@@ -27,6 +29,7 @@
 //! One thread receives. Outputs are written by threads that can hold up neither it nor each other, or
 //! read by the program. Control and HTTP share one more.
 
+mod admission;
 mod chance;
 pub mod cli;
 pub mod config;
@@ -37,6 +40,7 @@ mod flags;
 mod handle;
 pub mod impair;
 mod metrics;
+mod new_keys;
 pub mod output;
 mod progress;
 mod querier;
@@ -57,6 +61,7 @@ use host::descriptors;
 use host::shutdown::Shutdown;
 use host::supervisor::Supervisor;
 
+pub use admission::Admission;
 pub use config::Config;
 pub use handle::{Builder, Direct, End, Event, RecvError, Subscriber};
 pub use summary::Summary;

@@ -37,6 +37,8 @@ pub(crate) enum Record<'a> {
     Silent { group: &'a str, session: String },
     /// Something came that is not believed; told once for each cause in a session.
     NotBelieved { group: &'a str, cause: String, from: SocketAddr },
+    /// A stream, or any, is refused or was taken away by the publisher's admission.
+    NotAdmitted { stream: Option<&'a str>, reason: &'a str },
     /// A session ended.
     Ended { group: &'a str, session: String, bytes: u64, complete: bool, sha256: Option<&'a str> },
     /// A group was left.

@@ -9,6 +9,7 @@ use host::shutdown::Shutdown;
 use host::supervisor::{Supervisor, Vitals};
 use host::workers::Workers;
 
+use crate::admission::Caller;
 use crate::config::Config;
 use crate::output::Crew;
 use crate::progress::ProgressLine;
@@ -49,12 +50,14 @@ impl Run {
         warn_if_impaired(config);
         let published = Arc::new(Published::default());
         let (commands, taken) = mpsc::channel();
-        let service = Service::open(config, &published, commands, crew.clone())?;
+        let (caller, awaited) = Caller::of(config, &commands, &crew)?.unzip();
+        let service = Service::open(config, &published, commands, crew.clone())?.calling(caller);
         let parts = Parts {
             clock,
             poller,
             crew,
             commands: taken,
+            awaited: awaited.unwrap_or_default(),
             shutdown: shutdown.clone(),
             records: Records::start(config.json).context("no thread for events")?,
             progress: ProgressLine::start(config.progress),

@@ -14,9 +14,11 @@ use host::http::{self, Answers};
 use host::shutdown::Shutdown;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::config::{Config, ControlConfig};
+use crate::admission::Caller;
+use crate::config::{Config, ControlConfig, KeyFile};
 use crate::control::listener::{self, Answering};
 use crate::metrics;
+use crate::new_keys::{NewKeys, SharedKeys};
 use crate::output::Crew;
 use crate::querier::{LISTEN_EVERY, Queriers};
 use crate::snapshot::Published;
@@ -28,6 +30,8 @@ pub(crate) struct Service {
     control: Option<ControlSocket>,
     http: Option<(TcpListener, Answers)>,
     answering: Answering,
+    caller: Option<Caller>,
+    key_file: Option<KeyFile>,
 }
 
 /// The thread that serves.
@@ -46,18 +50,31 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let answering = Answering {
             defaults: config.defaults.clone(),
+            keys: SharedKeys::new(config.defaults.keys.clone()),
             is_stdout_taken: config.json,
             published: Arc::clone(published),
             commands,
             crew,
         };
-        Ok(Self { control: open_control(config)?, http: open_http(config, published)?, answering })
+        Ok(Self {
+            control: open_control(config)?,
+            http: open_http(config, published)?,
+            answering,
+            caller: None,
+            key_file: config.key_file.clone(),
+        })
+    }
+
+    /// Has `caller` ask to be admitted.
+    pub(crate) fn calling(self, caller: Option<Caller>) -> Self {
+        Self { caller, ..self }
     }
 
     /// Serves from now on.
     pub(crate) fn start(self) -> io::Result<Running> {
         let end = Shutdown::new();
-        if self.control.is_none() && self.http.is_none() {
+        let is_idle = self.control.is_none() && self.http.is_none();
+        if is_idle && self.caller.is_none() && self.key_file.is_none() {
             return Ok(Running { thread: None, end });
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -69,7 +86,21 @@ impl Service {
     }
 
     async fn serve(self, end: &Shutdown) {
-        let Self { control, http, answering } = self;
+        let Self { control, http, answering, caller, key_file } = self;
+        let keys = NewKeys::of(&answering);
+        let reload = async {
+            if let Some(file) = key_file {
+                tokio::select! {
+                    () = keys.follow(file) => {}
+                    () = end.requested() => {}
+                }
+            }
+        };
+        let admission = async {
+            if let Some(caller) = caller {
+                caller.run(end.requested()).await;
+            }
+        };
         let (published, is_asked) = (Arc::clone(&answering.published), http.is_some());
         let queriers = async {
             tokio::select! {
@@ -93,7 +124,7 @@ impl Service {
                 tracing::warn!(%error, "metrics are not served any longer");
             }
         };
-        tokio::join!(control, http, queriers);
+        tokio::join!(control, http, queriers, reload, admission);
     }
 }
 

@@ -4,6 +4,7 @@
 //! came, lets the receivers do what is due, sends what they say, and hands on what is in order. It
 //! never waits for an output.
 
+mod admitted;
 mod commands;
 mod deadlines;
 mod feedback;
@@ -22,6 +23,7 @@ use host::shutdown::Shutdown;
 use proto::wire::ByeReason;
 use proto::{ByteCount, Timestamp};
 
+use crate::admission::Notice;
 use crate::config::SubscriptionConfig;
 use crate::output::{Crew, OutputSpec, Sessions};
 use crate::progress::ProgressLine;
@@ -30,6 +32,7 @@ use crate::snapshot::Published;
 use crate::socket::{Batch, Buffer};
 use crate::subscription::{Prepared, SubscribeError, Subscription};
 use crate::summary::{Ended, StreamSummary, Summary};
+pub(crate) use admitted::Awaited;
 pub(crate) use commands::{Answer, Command};
 use deadlines::Deadlines;
 use feedback::FeedbackSockets;
@@ -66,6 +69,7 @@ pub(crate) struct ReceiveThread {
     streams: Vec<StreamSummary>,
     /// Comparisons that a publisher asks for.
     invited: Vec<SubscriptionConfig>,
+    awaited: Awaited,
     records: Records,
     progress: ProgressLine,
     published: Arc<Published>,
@@ -81,6 +85,7 @@ pub(crate) struct Parts {
     pub(crate) poller: Poller,
     pub(crate) crew: Crew,
     pub(crate) commands: Commands<Command>,
+    pub(crate) awaited: Awaited,
     pub(crate) shutdown: Shutdown,
     pub(crate) records: Records,
     pub(crate) progress: ProgressLine,
@@ -112,6 +117,7 @@ impl ReceiveThread {
             is_waiting: false,
             streams: Vec::new(),
             invited: Vec::new(),
+            awaited: parts.awaited,
             publish_at: now,
             progress_at: now.after(PROGRESS_INTERVAL),
             is_news: true,
@@ -181,6 +187,11 @@ impl ReceiveThread {
         if let Some(invitation) = subscription.take_invitation() {
             self.invited.push(invitation);
         }
+        if let (Some(have_epoch), Some(stream)) =
+            (subscription.take_key_wanted(), subscription.config().admitted())
+        {
+            self.awaited.tell(Notice::KeyWanted(stream.clone(), have_epoch));
+        }
         match ended {
             None => self.deadlines.set(id, subscription.deadline()),
             Some(ended) => self.leave(id, ended, now),
@@ -220,6 +231,7 @@ impl ReceiveThread {
         tracing::info!(group, reason = %ended, "left");
         self.records.write(&Record::Left { group, reason: ended.word() });
         self.published.on_leave();
+        self.tell_left(subscription.config().admitted());
         self.is_waiting = ended == Ended::Left;
         self.is_news = true;
         self.closing.push((subscription, ended));
@@ -231,6 +243,7 @@ impl ReceiveThread {
             self.leave(id, ended.clone(), now);
         }
         self.is_waiting = false;
+        self.awaited = Awaited::default();
         self.give_up_at.get_or_insert(now.after(OUTPUT_PATIENCE));
     }
 
@@ -262,7 +275,10 @@ impl ReceiveThread {
     fn is_done(&self, now: Timestamp) -> bool {
         let is_late = self.give_up_at.is_some_and(|at| at <= now);
         let is_empty = self.closing.is_empty() || is_late;
-        self.subscriptions.values().all(|it| it.config().is_trial) && is_empty && !self.is_waiting
+        self.subscriptions.values().all(|it| it.config().is_trial)
+            && is_empty
+            && !self.is_waiting
+            && !self.awaited.is_waiting()
     }
 
     fn publish(&mut self, now: Timestamp) {

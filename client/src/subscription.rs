@@ -19,6 +19,7 @@ use host::interface::{Family, Interface, InterfaceError, InvalidInterface, choos
 use host::poller::Waker;
 use proto::endpoint::Endpoint;
 use proto::receiver::{Delivered, SessionInfo, Via};
+use proto::seal::Key;
 use proto::wire::ByeReason;
 use proto::{ByteCount, Receiver, ReceiverConfig, SessionId, SubscriberId, Timestamp};
 
@@ -78,6 +79,8 @@ pub(crate) struct Subscription {
     notice_at: Timestamp,
     silent_since: Option<Timestamp>,
     doubt: Option<Doubt>,
+    /// A key is missing, and nobody was told yet.
+    wants_key: bool,
     tally: Tally,
 }
 
@@ -143,7 +146,10 @@ impl Prepared {
     /// Whether it is for the same group as `subscription`.
     pub(crate) fn is_for(&self, subscription: &Subscription) -> bool {
         let (this, other) = (&self.config, &subscription.config);
-        this.endpoint == other.endpoint && this.is_trial == other.is_trial
+        // Two streams that share a group are two subscriptions of it.
+        this.endpoint == other.endpoint
+            && this.is_trial == other.is_trial
+            && this.admitted() == other.admitted()
     }
 
     /// The group, as a person writes it.
@@ -159,7 +165,7 @@ impl Subscription {
         records: &Records,
         now: Timestamp,
     ) -> Result<Self, SubscribeError> {
-        let Prepared { config, interface, publisher, output, waker } = prepared;
+        let Prepared { mut config, interface, publisher, output, waker } = prepared;
         let heard = endpoint::heard(&config.endpoint);
         let buffer = config.defaults.receive_buffer;
         let socket =
@@ -173,8 +179,11 @@ impl Subscription {
             interface: &interface.name,
             output: &config.output.to_string(),
         });
+        let receiver = Receiver::new(receiver_config(&config, room), now);
+        // The receiver forgets them when they are over.
+        config.defaults.keys = None;
         let mut subscription = Self {
-            receiver: Receiver::new(receiver_config(&config, room), now),
+            receiver,
             impairment: config.defaults.impair.map(Impairment::new),
             group,
             interface,
@@ -200,6 +209,7 @@ impl Subscription {
             notice_at: now.after(NOTICE_INTERVAL),
             silent_since: None,
             doubt: None,
+            wants_key: false,
             tally: Tally::default(),
             config,
         };
@@ -296,6 +306,16 @@ impl Subscription {
             self.tally.kernel_drops = total;
             self.receiver.on_kernel_drops(total);
         }
+    }
+
+    /// Takes the key of the newest epoch.
+    pub(crate) fn add_key(&mut self, epoch: u8, key: Key) {
+        self.receiver.add_key(epoch, key);
+    }
+
+    /// Whether a key is missing since the last call: the newest epoch whose key is here; 0: none.
+    pub(crate) fn take_key_wanted(&mut self) -> Option<u8> {
+        std::mem::take(&mut self.wants_key).then(|| self.receiver.key_epoch())
     }
 
     /// Does all that is due; gives the reason if the subscription is at its end.
@@ -395,8 +415,11 @@ fn room(socket: Option<&GroupSocket>, publisher: Option<Publisher>) -> io::Resul
 
 fn receiver_config(config: &SubscriptionConfig, room: ByteCount) -> ReceiverConfig {
     let defaults = &config.defaults;
+    let somebody_new = || (SubscriberId(chance::number()), 0);
+    let (subscriber, first_number) = defaults.speaker.unwrap_or_else(somebody_new);
     ReceiverConfig {
-        subscriber: SubscriberId(chance::number()),
+        subscriber,
+        first_number,
         name: defaults.name.clone(),
         stream: defaults.stream.clone(),
         start: config.start,

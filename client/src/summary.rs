@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use proto::wire::Name;
 use serde::Serialize;
 
 use crate::tally::Missing;
@@ -118,6 +119,23 @@ impl Summary {
 }
 
 impl StreamSummary {
+    /// Of a stream that was asked for and not given; without a name, of all.
+    pub(crate) fn refused(stream: &Name, why: &str) -> Self {
+        let stream = Some(stream.as_str()).filter(|name| !name.is_empty());
+        Self {
+            group: stream.unwrap_or("admission").to_owned(),
+            output: "nothing".to_owned(),
+            stream: stream.map(str::to_owned),
+            ended: Ended::Failed(why.to_owned()),
+            totals: Totals::default(),
+            complete: false,
+            sha256: None,
+            join_to_first_packet_ms: None,
+            missing: Vec::new(),
+            missing_is_cut: false,
+        }
+    }
+
     fn exit_code(&self) -> u8 {
         match &self.ended {
             Ended::Failed(_) => FAILED,

@@ -35,6 +35,8 @@ fn config(group: SocketAddrV4, output: &str) -> Config {
     let endpoint: proto::Endpoint = format!("udp://{group}").parse().unwrap();
     Config {
         subscriptions: vec![defaults.subscription(endpoint, output.parse().unwrap())],
+        admission: None,
+        key_file: None,
         defaults,
         run_for: None,
         control: None,

@@ -198,6 +198,9 @@ pub enum Start {
 pub struct ReceiverConfig {
     /// Who this is: random, new at every start.
     pub subscriber: SubscriberId,
+    /// What it says is numbered from here. Who is the same for several receivers of one stream, one
+    /// after the other, gives each numbers that none before it can have used.
+    pub first_number: u64,
     /// What a person calls it.
     pub name: Name,
     /// The stream's name, if only that one is wanted; otherwise the first that is announced.

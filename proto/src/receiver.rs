@@ -178,7 +178,7 @@ impl Receiver {
             ready: VecDeque::new(),
             may_hand_out: None,
             control: VecDeque::new(),
-            number: 0,
+            number: config.first_number,
             arena: Arena::default(),
             catch_up_stalled: now,
             events: VecDeque::new(),

@@ -310,7 +310,7 @@ fn signing_key(path: Option<&Path>) -> Result<Option<SigningKey>, ConfigError> {
 }
 
 fn keys(path: Option<&Path>) -> Result<Option<Keyring>, ConfigError> {
-    Ok(path.map(key_file::read).transpose()?.map(Keyring::of_group))
+    Ok(path.map(key_file::read).transpose()?)
 }
 
 fn delivery(deadline: Option<Duration>) -> Result<Delivery, ConfigError> {

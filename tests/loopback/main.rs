@@ -86,6 +86,8 @@ fn subscribe(
 ) -> JoinHandle<client::Summary> {
     let config = client::Config {
         subscriptions,
+        admission: None,
+        key_file: None,
         defaults: defaults(None),
         run_for: None,
         control: None,

@@ -122,6 +122,7 @@ impl Sleeper {
         };
         let config = proto::ReceiverConfig {
             subscriber: proto::SubscriberId(77),
+            first_number: 0,
             name: "sleeper".parse().unwrap(),
             stream: None,
             start: proto::config::Start::Oldest,

@@ -218,6 +218,8 @@ impl Broadcast {
         let serves = format!("127.0.0.1:{}", self.ports.subscriber).parse().unwrap();
         let config = client::Config {
             subscriptions: vec![defaults.subscription(endpoint, output)],
+            admission: None,
+            key_file: None,
             defaults,
             run_for: None,
             control: None,

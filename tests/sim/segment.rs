@@ -81,6 +81,7 @@ pub(super) fn receiver(
 ) -> Receiver {
     let mut config = ReceiverConfig {
         subscriber: SubscriberId(u128::from(id)),
+        first_number: 0,
         name: format!("r{id}").parse().unwrap(),
         stream: None,
         start: Start::Oldest,

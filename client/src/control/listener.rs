@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{ROLE, Reply, Request};
 use crate::config::{ControlConfig, Defaults, SubscriptionConfig};
 use crate::endpoint;
+use crate::new_keys::SharedKeys;
 use crate::output::{Crew, OnFull, OutputSpec};
 use crate::snapshot::Published;
 use crate::subscriber::Command;
@@ -29,6 +30,7 @@ pub(crate) fn open(config: &ControlConfig) -> io::Result<ControlSocket> {
 #[derive(Clone)]
 pub(crate) struct Answering {
     pub(crate) defaults: Defaults,
+    pub(crate) keys: SharedKeys,
     /// Stdout carries events, so that no payload may go there.
     pub(crate) is_stdout_taken: bool,
     pub(crate) published: Arc<Published>,
@@ -73,6 +75,7 @@ impl Answering {
         }
         let (endpoint, interface) = endpoint::parse(endpoint).map_err(|error| error.to_string())?;
         let mut defaults = self.defaults.clone();
+        defaults.keys = self.keys.get();
         defaults.interface = interface.or(defaults.interface);
         let config = SubscriptionConfig { on_full, ..defaults.subscription(endpoint, output) };
         let prepared =

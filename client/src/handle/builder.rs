@@ -11,14 +11,14 @@ use host::key_file;
 use host::shutdown::Shutdown;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
-use proto::seal::Keyring;
 use proto::sign::PublicKey;
 use proto::wire::Name;
 use proto::{ByteCount, Delivery};
 
 use super::intake::Intake;
 use super::{Direct, Subscriber};
-use crate::config::{Config, Defaults};
+use crate::admission::Admission;
+use crate::config::{AdmissionConfig, Config, Defaults, StreamWanted, SubscriptionConfig};
 use crate::flags::host_name;
 use crate::impair::ImpairSpec;
 use crate::output::{Inbox, OnFull, OutputSpec, Reader, Sessions};
@@ -30,7 +30,9 @@ use crate::summary::Summary;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
-    endpoint: Endpoint,
+    /// None where it comes with the admission.
+    endpoint: Option<Endpoint>,
+    admission: Option<Admission>,
     fallback: Option<Endpoint>,
     on_full: Option<OnFull>,
     defaults: Defaults,
@@ -41,10 +43,11 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Option<Endpoint>) -> Self {
         let defaults = Defaults { name: host_name(), ..Defaults::default() };
         Self {
             endpoint,
+            admission: None,
             fallback: None,
             on_full: None,
             defaults,
@@ -135,6 +138,13 @@ impl Builder {
         self
     }
 
+    /// Asks a publisher's admission to be let in, and for the keys of the stream that
+    /// [`Builder::stream`] names; to join then waits until it is. Excludes [`Builder::key`].
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = Some(admission);
+        self
+    }
+
     /// With a key, and where nothing is sent: how far from now the start of a session may be;
     /// otherwise a minute.
     pub fn max_clock_skew(mut self, skew: Duration) -> Self {
@@ -184,7 +194,16 @@ impl Builder {
         let (config, inbox, is_hashed) = self.into_config()?;
         let shutdown = Shutdown::new();
         let thread = receive(config, shutdown.clone())?;
-        let reader = reader(&inbox, is_hashed)?;
+        let mut reader = None;
+        while reader.is_none() && !thread.is_finished() {
+            reader = inbox.take_within(LOOK_EVERY);
+        }
+        let Some(reader) = reader.or_else(|| inbox.take()) else {
+            let ended =
+                thread.join().map_err(|_| anyhow!("the receive thread ended unexpectedly"))?;
+            return Err(not_joined(&ended?));
+        };
+        let reader = hashing(reader, is_hashed);
         Ok(Subscriber { intake: Intake::new(reader), shutdown, thread: Some(thread) })
     }
 
@@ -196,24 +215,46 @@ impl Builder {
     pub fn join_direct(self) -> anyhow::Result<Direct> {
         let (config, inbox, is_hashed) = self.into_config()?;
         let shutdown = Shutdown::new();
-        let run = Run::start(&config, shutdown.clone())?;
-        Ok(Direct::new(run, reader(&inbox, is_hashed)?, shutdown))
+        let mut run = Run::start(&config, shutdown.clone())?;
+        match Direct::wait(&mut run, &inbox)? {
+            Some(reader) => Ok(Direct::new(run, hashing(reader, is_hashed), shutdown)),
+            None => Err(not_joined(&run.conclude())),
+        }
     }
 
     /// What is to be received, and where it can be read then.
     fn into_config(mut self) -> anyhow::Result<(Config, Inbox, bool)> {
-        if let Some(group) = self.endpoint.group() {
+        if let Some(group) = self.endpoint.as_ref().and_then(Endpoint::group) {
             group.check_joinable()?;
         }
-        let key = self.key.as_deref().map(key_file::read).transpose()?;
-        self.defaults.keys = key.map(Keyring::of_group);
+        self.defaults.keys = self.key.as_deref().map(key_file::read).transpose()?;
         let inbox = Inbox::default();
         let output = OutputSpec::Program(inbox.clone());
-        let mut subscription = self.defaults.subscription(self.endpoint, output);
-        subscription.fallback = self.fallback;
-        subscription.on_full = self.on_full;
+        let (mut subscriptions, mut admission) = (Vec::new(), None);
+        match (self.admission, self.endpoint) {
+            (Some(_), _) if self.key.is_some() => {
+                bail!("keys come from a file or from an admission: say one of them")
+            }
+            (Some(asked), endpoint) => {
+                let name = self.defaults.stream.take();
+                let name = name.context("an admission is asked for a stream: name it")?;
+                let (fallback, on_full) = (self.fallback, self.on_full);
+                let wanted =
+                    StreamWanted { name, output, endpoint, fallback, interface: None, on_full };
+                let streams = vec![wanted];
+                admission = Some(AdmissionConfig { admission: asked, streams, pattern: None });
+            }
+            (None, Some(endpoint)) => {
+                let (fallback, on_full) = (self.fallback, self.on_full);
+                let subscription = self.defaults.subscription(endpoint, output);
+                subscriptions.push(SubscriptionConfig { fallback, on_full, ..subscription });
+            }
+            (None, None) => bail!("nothing to join"),
+        }
         let config = Config {
-            subscriptions: vec![subscription],
+            subscriptions,
+            admission,
+            key_file: None,
             defaults: self.defaults,
             run_for: self.run_for,
             control: None,
@@ -227,12 +268,19 @@ impl Builder {
     }
 }
 
-fn reader(inbox: &Inbox, is_hashed: bool) -> anyhow::Result<Reader> {
-    let mut reader = inbox.take().context("nothing was joined")?;
+fn hashing(mut reader: Reader, is_hashed: bool) -> Reader {
     if is_hashed {
         reader.hash();
     }
-    Ok(reader)
+    reader
+}
+
+/// Why there is nothing to read.
+fn not_joined(summary: &Summary) -> anyhow::Error {
+    match summary.streams.first() {
+        Some(stream) => anyhow!("{}", stream.ended),
+        None => anyhow!("nothing was joined"),
+    }
 }
 
 /// Joins on a thread that receives from then on: what waits for sockets cannot change threads.
@@ -251,5 +299,8 @@ fn receive(config: Config, shutdown: Shutdown) -> anyhow::Result<Receiving> {
     }
     Ok(thread)
 }
+
+/// How often it is seen whether the receive thread has ended before anything was joined.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 type Receiving = JoinHandle<anyhow::Result<Summary>>;

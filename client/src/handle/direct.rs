@@ -7,7 +7,7 @@ use host::shutdown::Shutdown;
 
 use super::intake::Intake;
 use super::{Event, RecvError};
-use crate::output::Reader;
+use crate::output::{Inbox, Reader};
 use crate::run::Run;
 use crate::summary::Summary;
 
@@ -43,6 +43,22 @@ pub struct Direct {
 }
 
 impl Direct {
+    /// Receives until `inbox` has what is to be read with.
+    ///
+    /// # Errors
+    ///
+    /// When all is over before that, or the system refuses to go on.
+    pub(super) fn wait(run: &mut Run, inbox: &Inbox) -> anyhow::Result<Option<Reader>> {
+        loop {
+            if let Some(reader) = inbox.take() {
+                return Ok(Some(reader));
+            }
+            if !run.step()? {
+                return Ok(None);
+            }
+        }
+    }
+
     pub(super) fn new(run: Run, reader: Reader, shutdown: Shutdown) -> Self {
         Self { run: Some(run), intake: Intake::new(reader), shutdown, summary: None }
     }

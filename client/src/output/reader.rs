@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use proto::receiver::Delivered;
 
@@ -16,23 +17,33 @@ use crate::summary::Ended;
 /// Where a [`crate::Subscriber`] finds what it reads, once the group was joined.
 #[derive(Clone, Default)]
 pub struct Inbox {
-    reader: Arc<Mutex<Option<Reader>>>,
+    place: Arc<(Mutex<Option<Reader>>, Condvar)>,
 }
 
 impl Inbox {
     pub(super) fn set(&self, reader: Reader) {
-        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        let (place, came) = &*self.place;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
+        came.notify_all();
     }
 
     /// What there is to read with, once.
     pub(crate) fn take(&self) -> Option<Reader> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.place.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The same; waits so long for it.
+    pub(crate) fn take_within(&self, time: Duration) -> Option<Reader> {
+        let (place, came) = &*self.place;
+        let place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = came.wait_timeout_while(place, time, |reader| reader.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
 
 impl PartialEq for Inbox {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.reader, &other.reader)
+        Arc::ptr_eq(&self.place, &other.place)
     }
 }
 

@@ -1,7 +1,9 @@
-//! Joining and leaving at run time.
+//! Joining and leaving at run time, and keys.
 
 use proto::Timestamp;
 use proto::endpoint::Endpoint;
+use proto::seal::Key;
+use proto::wire::Name;
 use tokio::sync::oneshot;
 
 use super::ReceiveThread;
@@ -15,6 +17,13 @@ pub(crate) enum Command {
     Join(Box<Prepared>, Answer),
     /// Leave a group.
     Leave(Endpoint, Answer),
+    /// Subscribe to a stream that this subscriber was admitted to.
+    Admit(Name, Box<Prepared>),
+    /// The key of the next epoch: of the stream that this subscriber was admitted to, or of all
+    /// those that have a key file.
+    Key(Option<Name>, u8, Key),
+    /// This subscriber is not admitted to a stream, or to any: why, as a person is told.
+    Shut(Option<Name>, String),
 }
 
 /// Where the answer goes: an error says why not.
@@ -23,14 +32,19 @@ pub(crate) type Answer = oneshot::Sender<Result<(), String>>;
 impl ReceiveThread {
     pub(super) fn take_commands(&mut self, now: Timestamp) {
         while let Ok(command) = self.commands.try_recv() {
-            let (result, answer) = match command {
+            match command {
                 Command::Join(prepared, answer) => {
-                    (self.join(*prepared, now).map_err(|error| error.to_string()), answer)
+                    let joined = self.join(*prepared, now).map_err(|error| error.to_string());
+                    // Whoever asked may have gone.
+                    drop(answer.send(joined));
                 }
-                Command::Leave(endpoint, answer) => (self.leave_endpoint(&endpoint, now), answer),
-            };
-            // Whoever asked may have gone.
-            drop(answer.send(result));
+                Command::Leave(endpoint, answer) => {
+                    drop(answer.send(self.leave_endpoint(&endpoint, now)));
+                }
+                Command::Admit(stream, prepared) => self.on_admitted(&stream, *prepared, now),
+                Command::Key(stream, epoch, key) => self.on_key(stream.as_ref(), epoch, &key),
+                Command::Shut(stream, why) => self.on_shut(stream.as_ref(), &why, now),
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use host::clock::Clock;
 use proto::Timestamp;
 use proto::receiver::{Event, SessionInfo};
+use proto::seal::Cause;
 
 use super::{NOTICE_INTERVAL, Subscription};
 use crate::record::{Record, Records};
@@ -44,6 +45,8 @@ impl Subscription {
                 reason = reason.name(),
                 "the publisher let this subscriber go, and does not want it back"
             ),
+            // Who was admitted asks for the key.
+            Event::NotBelieved { cause: Cause::Epoch, .. } if self.config.admitted().is_some() => {}
             Event::NotBelieved { cause, from } => {
                 self.on_not_believed(*cause, *from, now, records);
             }
@@ -53,8 +56,10 @@ impl Subscription {
                 "heartbeats are heard and data is not: a link on the way may carry no packets of \
                  this size; start the publisher with a smaller --mtu"
             ),
-            // Who has a --key has nobody to ask.
-            Event::KeyWanted { epoch, .. } => tracing::debug!(group, epoch, "no key"),
+            Event::KeyWanted { epoch, .. } => {
+                tracing::debug!(group, epoch, "a key is missing");
+                self.wants_key = true;
+            }
             other => tracing::debug!(group, event = ?other, "event"),
         }
     }

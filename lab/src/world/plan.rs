@@ -126,6 +126,7 @@ pub(super) fn receiver_config(plan: &Plan, id: SubscriberId, seed: u64) -> Recei
     }
     ReceiverConfig {
         subscriber: id,
+        first_number: 0,
         name: format!("r{}", id.0 - 1).parse().unwrap_or_default(),
         stream: None,
         start: proto::config::Start::Oldest,

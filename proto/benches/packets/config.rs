@@ -44,6 +44,7 @@ pub(crate) fn sender() -> SenderConfig {
 pub(crate) fn receiver() -> ReceiverConfig {
     ReceiverConfig {
         subscriber: SubscriberId(1),
+        first_number: 0,
         name: "bench".parse().unwrap_or_default(),
         stream: None,
         start: Start::Live,

@@ -74,6 +74,7 @@ fn other_host() -> SocketAddr {
 fn config() -> ReceiverConfig {
     ReceiverConfig {
         subscriber: WHO,
+        first_number: 0,
         name: "r".parse().unwrap(),
         stream: None,
         start: Start::Oldest,

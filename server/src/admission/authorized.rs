@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use host::identity::PublicKey;
+use proto::sign::PublicKey;
 use proto::wire::Name;
 
 /// Whose keys let them in.

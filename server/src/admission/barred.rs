@@ -112,7 +112,7 @@ const MOST: usize = 65_536;
 
 #[cfg(test)]
 mod tests {
-    use host::identity::PublicKey;
+    use proto::sign::PublicKey;
 
     use super::*;
 

@@ -4,10 +4,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use host::identity::PublicKey;
 use host::tls;
 use proto::SubscriberId;
 use proto::admission::{Frames, FromPublisher, FromSubscriber, Hello, Refusal, Refused};
+use proto::sign::PublicKey;
 use proto::wire::Discard;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;

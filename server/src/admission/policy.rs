@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use host::identity::PublicKey;
 use proto::admission::Token;
+use proto::sign::PublicKey;
 use proto::wire::Name;
 
 use super::authorized::Authorized;

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::identity::PublicKey;
 use proto::admission::{FromPublisher, Hello, KeyWanted, Refusal, Refused, Removal, Removed};
+use proto::sign::PublicKey;
 use proto::wire::{EvictReason, Name};
 use proto::{SubscriberId, Timestamp};
 use tokio::sync::mpsc;

@@ -2,13 +2,13 @@
 
 use std::sync::mpsc::Receiver;
 
-use host::identity::PublicKey;
 use host::poller::Poller;
 use proto::admission::{
     FromPublisher, Hello, KeyWanted, Refusal, Refused, Removal, Removed, Token,
 };
 use proto::endpoint::Endpoint;
 use proto::seal::Key;
+use proto::sign::PublicKey;
 use proto::wire::{EvictReason, List, Name};
 use proto::{SubscriberId, Timestamp};
 use tokio::sync::mpsc;

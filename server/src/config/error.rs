@@ -119,9 +119,6 @@ pub enum ConfigError {
     /// There is no key in the file that was named.
     #[error(transparent)]
     Key(#[from] KeyFileError),
-    /// There is no identity in the file that was named.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// The name that was taken from the input.
     #[error(transparent)]
     Name(#[from] NameError),
