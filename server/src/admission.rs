@@ -29,6 +29,7 @@ mod tally;
 mod tests;
 pub mod view;
 
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -63,7 +64,7 @@ pub struct AdmissionConfig {
 
 /// Everybody who was let in, shared by those who change it. A clone is the same.
 #[derive(Clone)]
-pub(crate) struct Admission(Arc<State>);
+pub struct Admission(Arc<State>);
 
 struct State {
     roll: Mutex<Roll>,
@@ -71,6 +72,12 @@ struct State {
     /// Time may have something else to do.
     changed: Notify,
     identity: Identity,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("identity", &self.0.identity).finish_non_exhaustive()
+    }
 }
 
 impl Admission {
@@ -127,26 +134,30 @@ impl Admission {
         });
     }
 
-    /// Removes a subscriber; tells what came of it.
+    /// Removes a subscriber, by its name or its id of 32 hexadecimal digits, from a stream or from all:
+    /// their keys change, and it is not let in again before [`admit`](Self::admit) says so. Tells what
+    /// came of it.
     ///
     /// # Errors
     ///
     /// Why nobody was removed.
-    pub(crate) fn kick(&self, subscriber: &str, stream: Option<&Name>) -> Result<String, String> {
+    pub fn kick(&self, subscriber: &str, stream: Option<&Name>) -> Result<String, String> {
         self.with(|roll, now| roll.kick(subscriber, stream, now))
     }
 
-    /// Lets a subscriber come back, or puts it into a stream; tells what came of it.
+    /// Lets a subscriber come back that was removed, and puts it into the stream if it is connected,
+    /// whatever it may have by itself. Tells what came of it.
     ///
     /// # Errors
     ///
     /// Why nobody was admitted.
-    pub(crate) fn admit(&self, subscriber: &str, stream: Option<&Name>) -> Result<String, String> {
+    pub fn admit(&self, subscriber: &str, stream: Option<&Name>) -> Result<String, String> {
         self.with(|roll, now| roll.admit(subscriber, stream, now))
     }
 
     /// As others may see it.
-    pub(crate) fn view(&self) -> AdmissionView {
+    #[must_use]
+    pub fn view(&self) -> AdmissionView {
         self.with(|roll, _| AdmissionView::of(roll, &self.0.identity))
     }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 
 pub use self::builder::Builder;
+use crate::admission::Admission;
 use crate::flags::target::Target;
 use crate::input::{Queue, SendError};
 use crate::publisher::Turns;
@@ -40,6 +41,7 @@ pub struct Publisher {
     queue: Arc<Queue>,
     /// Where a message may go at once: what the data thread works on.
     turns: Option<Arc<Turns>>,
+    admission: Option<Admission>,
     thread: Option<JoinHandle<anyhow::Result<Summary>>>,
 }
 
@@ -73,6 +75,13 @@ impl Publisher {
     /// Sends it on this thread, if it may be done so at once.
     fn send_here(&self, message: &[u8]) -> Option<Result<(), SendError>> {
         self.turns.as_ref()?.lend(|| self.queue.try_push(message))
+    }
+
+    /// Who lets subscribers in, where [`Builder::admission`] says that they are let in: to remove them, and
+    /// to see who they are.
+    #[must_use]
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
     }
 
     /// Lets what was sent go at once, without waiting for company.

@@ -10,6 +10,7 @@ use host::shutdown::Shutdown;
 use host::supervisor::Supervisor;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::control::{Control, Doors, Told};
 use crate::entrance::Entrance;
@@ -22,6 +23,7 @@ use crate::tcp::Listeners;
 /// Everything is open, and the streams are about to be sent.
 pub(crate) struct Run {
     turns: Arc<Turns>,
+    admission: Option<Admission>,
     control: Control,
     shutdown: Shutdown,
     supervisor: Supervisor,
@@ -59,13 +61,19 @@ impl Run {
             reloader: None,
             admission: entrance.admission(),
         };
+        let admission = entrance.admission();
         let control = Control::new(Told { shared, news }, listener, (doors, entrance), follower)?;
-        Ok(Self { turns, control, shutdown, supervisor: Supervisor::default() })
+        Ok(Self { turns, admission, control, shutdown, supervisor: Supervisor::default() })
     }
 
     /// What the data thread works on.
     pub(crate) fn turns(&self) -> Arc<Turns> {
         Arc::clone(&self.turns)
+    }
+
+    /// Who lets subscribers in.
+    pub(crate) fn admission(&self) -> Option<Admission> {
+        self.admission.clone()
     }
 
     /// Has the config read again whenever `reloader` says, and `supervisor` told how it is going.
@@ -80,7 +88,7 @@ impl Run {
     ///
     /// When the system does not let it go on.
     pub(crate) fn finish(self) -> anyhow::Result<Summary> {
-        let Self { turns, control, shutdown, supervisor } = self;
+        let Self { turns, control, shutdown, supervisor, admission: _ } = self;
         let (ended, end) = oneshot::channel();
         let send = move || drop(ended.send(turns.run()));
         thread::Builder::new().name("data".to_owned()).spawn(send)?;

@@ -127,7 +127,11 @@ impl Scene {
             self.roll.handle_timeout(due);
             used.extend(self.obeyed().into_iter().filter_map(|command| match command {
                 Command::Rekey(stream, epoch, key) => Some((due, stream, epoch, key)),
-                _ => None,
+                Command::Add(_)
+                | Command::Remove(_)
+                | Command::Retune(..)
+                | Command::Evict(..)
+                | Command::Readmit(..) => None,
             }));
         }
         used

@@ -1,5 +1,7 @@
 //! What others may see of admission: who is let in, never a key.
 
+use std::collections::BTreeMap;
+
 use host::identity::Identity;
 use host::metrics::{Definition, Samples, counter, gauge};
 use proto::SubscriberId;
@@ -16,7 +18,7 @@ pub struct AdmissionView {
     /// Connections of those who were let in.
     pub connections: u64,
     /// Those who were turned away, by reason.
-    pub refused: Vec<(&'static str, u64)>,
+    pub refused: BTreeMap<&'static str, u64>,
     /// Each stream that is offered.
     pub streams: Vec<StreamView>,
     /// One row each while they are few.

@@ -12,6 +12,7 @@ use host::shutdown::Shutdown;
 use proto::wire::Name;
 
 use super::Publisher;
+use crate::admission::AdmissionConfig;
 use crate::config::Config;
 use crate::flags::StreamFlags;
 use crate::flags::target::Target;
@@ -26,13 +27,14 @@ use crate::run::Run;
 pub struct Builder {
     flags: StreamFlags,
     metrics: Option<HttpAddress>,
+    admission: Option<AdmissionConfig>,
     spin: bool,
 }
 
 impl Builder {
     pub(super) fn new(target: Target) -> Self {
         let flags = StreamFlags { to: vec![target], ..StreamFlags::default() };
-        Self { flags, metrics: None, spin: false }
+        Self { flags, metrics: None, admission: None, spin: false }
     }
 
     /// Sends to another endpoint as well.
@@ -63,6 +65,13 @@ impl Builder {
     /// Signs the stream with the identity in this file; otherwise it is not signed.
     pub fn sign(mut self, file: impl Into<PathBuf>) -> Self {
         self.flags.sign = Some(file.into());
+        self
+    }
+
+    /// Lets subscribers in there, and hands them keys that change whenever one leaves; otherwise
+    /// whoever hears the stream is a subscriber. Excludes [`Builder::key`].
+    pub fn admission(mut self, admission: AdmissionConfig) -> Self {
+        self.admission = Some(admission);
         self
     }
 
@@ -131,12 +140,14 @@ impl Builder {
         let lingers = self.flags.linger.is_some_and(|linger| !linger.is_zero());
         let mut config = Config::of_queue(self.flags, self.metrics, Arc::clone(&queue))?;
         config.spin = self.spin;
+        let config = config.with_admission(self.admission)?;
         let run = Run::start(&config, Shutdown::new())?;
         let turns = (!lingers).then(|| run.turns());
+        let admission = run.admission();
         let thread = thread::Builder::new()
             .name("publisher".to_owned())
             .spawn(move || run.finish())
             .context("no thread for a publisher")?;
-        Ok(Publisher { queue, turns, thread: Some(thread) })
+        Ok(Publisher { queue, turns, admission, thread: Some(thread) })
     }
 }
