@@ -71,6 +71,7 @@ struct State {
     clock: Clock,
     /// Time may have something else to do.
     changed: Notify,
+    address: SocketAddr,
     identity: Identity,
 }
 
@@ -81,9 +82,10 @@ impl fmt::Debug for Admission {
 }
 
 impl Admission {
-    /// Lets nobody in yet.
+    /// Lets nobody in yet; subscribers connect at `address`.
     pub(crate) fn new(
         config: &AdmissionConfig,
+        address: SocketAddr,
         commands: Commands,
         news: mpsc::Sender<News>,
     ) -> Self {
@@ -92,6 +94,7 @@ impl Admission {
             roll: Mutex::new(roll),
             clock: Clock::start(),
             changed: Notify::new(),
+            address,
             identity: config.identity.clone(),
         }))
     }
@@ -158,7 +161,7 @@ impl Admission {
     /// As others may see it.
     #[must_use]
     pub fn view(&self) -> AdmissionView {
-        self.with(|roll, _| AdmissionView::of(roll, &self.0.identity))
+        self.with(|roll, _| AdmissionView::of(roll, self.0.address, &self.0.identity))
     }
 
     /// Does what time has come for. Never returns.

@@ -33,7 +33,8 @@ impl Entrance {
                 let listener = Listener::bind(admission)?;
                 let (address, public_key) = (listener.address()?, admission.identity.public());
                 tracing::info!(%address, %public_key, "subscribers are let in here");
-                Some((Admission::new(admission, commands.clone(), news.clone()), listener))
+                let (commands, news) = (commands.clone(), news.clone());
+                Some((Admission::new(admission, address, commands, news), listener))
             }
             None => None,
         };

@@ -9,8 +9,11 @@
     reason = "tests"
 )]
 
+#[path = "../../server/tests/shared/caller.rs"]
+mod caller;
 mod messages;
 mod reload;
+mod removal;
 mod sealed;
 mod ways;
 

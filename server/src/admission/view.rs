@@ -1,6 +1,7 @@
 //! What others may see of admission: who is let in, never a key.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use host::identity::Identity;
 use host::metrics::{Definition, Samples, counter, gauge};
@@ -13,6 +14,8 @@ use super::roll::{Entry, Roll};
 /// Admission at a moment.
 #[derive(Clone, Debug, Serialize)]
 pub struct AdmissionView {
+    /// Where subscribers connect.
+    pub address: SocketAddr,
     /// The public key that subscribers know the publisher by.
     pub public_key: String,
     /// Connections of those who were let in.
@@ -56,7 +59,7 @@ pub struct SubscriberView {
 }
 
 impl AdmissionView {
-    pub(super) fn of(roll: &Roll, identity: &Identity) -> Self {
+    pub(super) fn of(roll: &Roll, address: SocketAddr, identity: &Identity) -> Self {
         let admitted = |name| roll.entries.values().filter(|it| it.streams.contains(name)).count();
         let streams = roll.offers.iter().map(|(name, offer)| StreamView {
             stream: name.to_string(),
@@ -66,6 +69,7 @@ impl AdmissionView {
         });
         let rows = roll.entries.iter().take(ROWS_SHOWN);
         Self {
+            address,
             public_key: identity.public().to_string(),
             connections: roll.entries.values().filter(|entry| entry.link.is_some()).count() as u64,
             refused: roll.tally.turned().collect(),
