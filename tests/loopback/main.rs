@@ -15,6 +15,7 @@ mod messages;
 mod reload;
 mod removal;
 mod sealed;
+mod signed;
 mod ways;
 
 use std::net::UdpSocket;

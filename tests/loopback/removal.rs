@@ -97,6 +97,8 @@ fn read(recording: &[Heard], keys: Keyring) -> Vec<u32> {
         max_tries: 1,
         silent_after: Duration::from_secs(60),
         keys: Some(keys),
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: Clock::unix_us(),
         max_clock_skew: Duration::from_secs(600),
         seed: [7; 32],
@@ -170,7 +172,7 @@ fn who_is_removed_reads_nothing_more_and_nobody_else_loses_anything() {
     std::fs::write(&token, TOKEN).unwrap();
     let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&token, only_ours).unwrap();
-    let identity = Identity::of_seed(&[1; 32]).unwrap();
+    let identity = Identity::of_seed(&[1; 32]);
     let recording = Recording::start();
     let publisher = start_publisher(&identity);
     let admission = publisher.admission().unwrap().clone();
