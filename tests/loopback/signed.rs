@@ -36,8 +36,7 @@ fn signed(desk: &Desk, is_sealed: bool, endpoint: &str) -> StreamFlags {
 fn a_signed_stream_arrives_whole_whichever_way_it_goes_and_whatever_is_lost() {
     for is_sealed in [true, false] {
         let (desk, stop) = (Desk::new(2_000_003), Shutdown::new());
-        let ways =
-            ["udp://239.255.41.30:5090", "unicast://127.0.0.1:5091", "tcp://127.0.0.1:5092"];
+        let ways = ["udp://239.255.41.30:5090", "unicast://127.0.0.1:5091", "tcp://127.0.0.1:5092"];
         let names = ["group", "unicast", "tcp"];
         let losses = [Some("loss=3%,seed=3"), Some("loss=3%,seed=4"), None];
         let mut subscribers = Vec::new();

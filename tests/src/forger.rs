@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use proto::wire::{
-    self, Announce, Body, Coded, CodedPrefix, End, Evict, EvictReason, Header, Heartbeat, List, Manifest,
-    Name, Ncf, Need, Packet, Range, Refused, RefusedReason, StreamMode,
+    self, Announce, Body, Coded, CodedPrefix, End, Evict, EvictReason, Header, Heartbeat, List,
+    Manifest, Name, Ncf, Need, Packet, Range, Refused, RefusedReason, StreamMode,
 };
 use proto::{Seq, SubscriberId};
 
@@ -124,4 +124,3 @@ impl Forger {
         }
     }
 }
-

@@ -15,6 +15,7 @@
 //! | how much is kept of a hundred thousand of them | `tests/floods.rs` |
 //! | what strangers can make it send | `tests/strangers.rs` |
 //! | who is sent by unicast what goes to the group | `tests/members.rs` |
+//! | signing what is sent | `tests/manifests.rs` |
 //! | with a key | `tests/sealed.rs` |
 //! | one key after another, and who is not to have it | `tests/rekey.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
@@ -26,6 +27,7 @@ mod hostile;
 mod late;
 mod linger;
 mod live;
+mod manifests;
 mod members;
 mod phases;
 mod rekey;
