@@ -19,6 +19,8 @@ pub(super) struct Offer {
     name: Name,
     id: StreamId,
     endpoints: Vec<Endpoint>,
+    /// What its signatures are checked with.
+    verify: Option<[u8; 32]>,
     /// What it is sealed under.
     now: Epoch,
     /// What it will be sealed under, and from when on; everybody was told.
@@ -46,6 +48,7 @@ impl Offer {
             name: config.name.clone(),
             id: config.id(),
             endpoints: config.routes.iter().map(|route| plain(&route.endpoint)).collect(),
+            verify: config.sign.as_ref().map(|key| *key.public().bytes()),
             now: Epoch { number: FIRST, key: fresh()? },
             next: None,
             rotate_at: None,
@@ -78,7 +81,7 @@ impl Offer {
             endpoints: List::truncated(texts),
             epoch: self.now.number,
             key: self.now.key.clone(),
-            verify: None,
+            verify: self.verify,
         }))
     }
 
