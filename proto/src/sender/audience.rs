@@ -96,7 +96,7 @@ impl Subscriber {
         let lost = report.losses.wire.saturating_sub(before.1);
         // What it received is told of data alone; what it lost may have been parity, too.
         let sent = if self.report.is_some() { sent.saturating_sub(sent_before) } else { 0 };
-        let seen = (received + lost).max(sent);
+        let seen = received.saturating_add(lost).max(sent);
         if seen > 0 {
             // A report of few packets says little: its weight is that of what it saw.
             let weight = (seen as f64 / LOSS_MEMORY).min(1.0);

@@ -173,7 +173,9 @@ impl Sender {
         self.interleaving.on_report(row.report.as_ref(), report);
         row.losses_counted = row.losses_counted.max(report.losses.wire);
         let stands_for = if row.is_asked { self.census.stands_for() } else { 1 };
-        self.stats.unicast_equivalent_bytes += lost * wire_len * stands_for;
+        let again = lost.saturating_mul(wire_len).saturating_mul(stands_for);
+        let equivalent = &mut self.stats.unicast_equivalent_bytes;
+        *equivalent = equivalent.saturating_add(again);
         let was_finished = row.is_finished();
         let progressed = row.report.as_ref().is_none_or(|old| old.next != report.next);
         if report.state != ReportState::CatchingUp {

@@ -121,3 +121,18 @@ proptest! {
         prop_assert!(data.iter().copied().eq(0..data.len() as u64), "each once, in order");
     }
 }
+
+/// Found by fuzzing: one that is known can say any numbers.
+#[test]
+fn a_report_of_more_packets_than_can_be_counted_is_taken() {
+    let mut bench = Bench::new(|_| {});
+    bench.admit(1);
+    for (received, wire) in [(1, 1), (u64::MAX, u64::MAX), (0, 0), (u64::MAX, 1)] {
+        let Body::Report(mut report) = live(1, 0, 100, bench.now) else { unreachable!() };
+        (report.received, report.losses.wire) = (received, wire);
+        bench.hear(1, Body::Report(report));
+        bench.run(millis(100));
+    }
+    assert_eq!(bench.sender.stats().received.get(Kind::Report).datagrams, 4);
+    assert!(bench.sender.audience().rows().all(|row| row.measured_loss().is_finite()));
+}
