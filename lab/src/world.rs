@@ -10,9 +10,12 @@
 //! | loss, delay, reorder, duplicates | `world/link.rs` |
 //! | one receiver and what it was handed | `world/listener.rs` |
 //! | what a world is made of | `world/plan.rs` |
-//! | what is under way | `world/event.rs` |
+//! | what is under way | `world/event.rs`, `world/parcel.rs` |
+//! | what is published | `world/supply.rs` |
+//! | who comes and goes, and what lasts for days | `world/churn.rs` |
 //! | receivers too many to be simulated one by one | `world/crowd.rs`, `world/lacking.rs` |
 
+mod churn;
 mod course;
 mod crowd;
 mod event;
@@ -20,7 +23,9 @@ mod lacking;
 mod link;
 mod listener;
 mod network;
+mod parcel;
 mod plan;
+mod supply;
 mod tally;
 
 use std::cmp::Reverse;
@@ -38,6 +43,7 @@ use crowd::Crowd;
 use event::Event;
 use link::LinkState;
 use plan::{address_of, new_sender, next_id, receiver_config, sender_config};
+use supply::Supply;
 
 pub use link::Link;
 pub use listener::Listener;
@@ -52,10 +58,12 @@ pub struct World {
     template: SenderConfig,
     now: Timestamp,
     sender: Sender,
-    source: Bytes,
+    supply: Supply,
     pushed: usize,
     listeners: Vec<Listener>,
     by_address: BTreeMap<SocketAddr, usize>,
+    /// Listeners that there ever were: each has an address of its own.
+    joined: usize,
     last_id: u128,
     crowd: Option<Crowd>,
     events: BinaryHeap<Reverse<Event>>,
@@ -69,6 +77,9 @@ pub struct World {
     common: LinkState,
     sender_events: Vec<sender::Event>,
     session_count: u64,
+    packets_sent: u64,
+    /// A sealed datagram is opened where it lies.
+    scratch: Vec<u8>,
 }
 
 impl World {
@@ -98,10 +109,11 @@ impl World {
             template,
             plan,
             now,
-            source: Bytes::new(),
+            supply: Supply::default(),
             pushed: 0,
             listeners: Vec::new(),
             by_address: BTreeMap::new(),
+            joined: 0,
             last_id: 0,
             crowd,
             events: BinaryHeap::new(),
@@ -113,6 +125,8 @@ impl World {
             common,
             sender_events: Vec::new(),
             session_count: 1,
+            packets_sent: 0,
+            scratch: Vec::new(),
         };
         for _ in 0..world.plan.receivers {
             world.join();
@@ -128,23 +142,30 @@ impl World {
     /// The same, with something special about it.
     pub fn join_with(&mut self, special: impl FnOnce(&mut ReceiverConfig)) -> usize {
         let number = self.listeners.len();
+        let listener = self.newcomer(number, special);
+        self.listeners.push(listener);
+        number
+    }
+
+    fn newcomer(&mut self, number: usize, special: impl FnOnce(&mut ReceiverConfig)) -> Listener {
         let id = next_id(&self.plan, self.last_id + 1);
         self.last_id = id.0;
         let mut config = receiver_config(&self.plan, id, self.rng.u64(..));
+        config.keys.clone_from(&self.template.keys);
         special(&mut config);
         let link = self.plan.link.for_listener(self.rng.u64(..));
-        let address = address_of(number);
+        let address = address_of(self.joined);
+        self.joined += 1;
         self.by_address.insert(address, number);
         let ppm = i64::from(self.plan.clock_ppm) * if number.is_multiple_of(2) { 1 } else { -1 };
-        self.listeners.push(Listener::new(config, link, address, ppm, self.now));
-        number
+        Listener::new(config, link, address, ppm, self.now)
     }
 
     /// The sender is given this much payload, and End follows it.
     pub fn publish(&mut self, bytes: usize) {
         let mut content = vec![0; bytes];
         self.rng.fill(&mut content);
-        self.source = content.into();
+        self.supply = Supply::of(content.into());
         self.pushed = 0;
     }
 
@@ -152,6 +173,7 @@ impl World {
     pub fn restart(&mut self) {
         self.session_count += 1;
         self.sender = new_sender(&self.plan, &self.template, self.session_count, self.now);
+        self.supply.begin_again();
         self.pushed = 0;
     }
 
@@ -232,7 +254,7 @@ impl World {
     /// What is published.
     #[must_use]
     pub fn source(&self) -> &Bytes {
-        &self.source
+        self.supply.content()
     }
 
     /// What was counted of the world as a whole.
@@ -262,7 +284,7 @@ impl World {
     /// Listeners that were handed all of the source and nothing else.
     #[must_use]
     pub fn complete(&self) -> usize {
-        self.listeners.iter().filter(|listener| listener.is_complete(&self.source)).count()
+        self.listeners.iter().filter(|listener| listener.is_complete(self.source())).count()
     }
 }
 

@@ -63,7 +63,8 @@ fn adds_up(number: usize, listener: &Listener) {
 fn sender_is_bounded(world: &World) {
     let (sender, now) = (world.sender(), world.now());
     let kept = sender.window_len();
-    assert!(kept * 1_431 <= 65 << 20, "the sender keeps {kept} packets");
+    let payload_len = sender.payload_len() as u64;
+    assert!(kept * payload_len <= 65 << 20, "the sender keeps {kept} packets");
     assert!(sender.interleave_depth() <= 32);
     match sender.poll_timeout() {
         Some((due, timer)) => assert!(due < now.after(Duration::from_secs(60)), "{timer:?}"),
@@ -73,7 +74,8 @@ fn sender_is_bounded(world: &World) {
 
 fn is_bounded(number: usize, listener: &Listener, world: &World) {
     let held = listener.receiver().status().held;
-    assert!(held * 1_431 <= 32 << 20, "listener {number} holds {held} packets");
+    let payload_len = world.sender().payload_len() as u64;
+    assert!(held * payload_len <= 32 << 20, "listener {number} holds {held} packets");
     if let Some((due, timer)) = listener.receiver().poll_timeout() {
         assert!(due < world.now().after(Duration::from_secs(60)), "listener {number}: {timer:?}");
     }

@@ -18,6 +18,7 @@
 //! | signed streams, and a member turned bad | `signed.rs` |
 //! | a thousand receivers | `scale.rs` |
 //! | many seeds, and those that failed once | `seeds.rs` |
+//! | an hour, and a week, of everything at once | `soak.rs` |
 //! | what must hold after every step | `invariants.rs` |
 
 mod backoff;
@@ -37,6 +38,7 @@ mod sealed;
 mod seeds;
 mod segment;
 mod signed;
+mod soak;
 mod timely;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

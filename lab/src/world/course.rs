@@ -1,12 +1,14 @@
 //! How a world goes on: from event to event, and from deadline to deadline.
 
 use std::cmp::Reverse;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::Timestamp;
 
 use super::crowd::Crowd;
 use super::event::Arrival;
+use super::parcel::Parcel;
 use super::{CROWD_CLASS, World, link, plan};
 
 impl World {
@@ -37,6 +39,8 @@ impl World {
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now.after(time);
         self.run_until(end, |_| false);
+        // Also when nothing more is to happen.
+        self.now = end;
     }
 
     fn run_until(&mut self, end: Timestamp, done: impl Fn(&Self) -> bool) -> bool {
@@ -63,10 +67,8 @@ impl World {
         let Some(crowd) = &mut self.crowd else { return };
         let delay = self.plan.link.delay_of(CROWD_CLASS);
         for packet in crowd.speak(self.now) {
-            self.tally.on_feedback(&packet);
             let from = plan::crowd_address(packet.header.number);
-            let at = self.now.after(delay);
-            self.schedule(at, Arrival::Feedback { packet: Box::new(packet), from });
+            self.hear_later(Parcel::Open(packet), from, delay);
         }
     }
 
@@ -79,15 +81,15 @@ impl World {
     }
 
     fn feed_sender(&mut self) {
-        while self.pushed < self.source.len() && self.sender.has_room() {
-            let end = (self.pushed + PUSH).min(self.source.len());
-            let piece = self.source.slice(self.pushed..end);
+        while self.pushed < self.supply.total() && self.sender.has_room() {
+            let piece = self.supply.piece(self.pushed, PUSH);
+            let end = self.pushed + piece.len();
             if self.sender.push(piece, self.now).is_err() {
                 return;
             }
             self.pushed = end;
         }
-        if self.pushed == self.source.len() {
+        if self.supply.has_ended_at(self.pushed) {
             self.sender.close(None, false, self.now);
         }
     }
@@ -124,16 +126,16 @@ impl World {
     /// Takes what a listener has to say and to hand out, and arms its timer anew.
     pub(super) fn after(&mut self, number: usize) {
         let Some(listener) = self.listeners.get_mut(number) else { return };
-        listener.take_delivered(&self.source, self.sender.payload_len(), self.now);
+        listener.take_delivered(&self.supply, self.sender.payload_len(), self.now);
         let delay = self.plan.link.delay_of(link::class_of(number));
         let mut said = Vec::new();
         let from = listener.address;
         let now = listener.clock(self.now);
-        while let Some((_, packet)) = listener.receiver.poll_packet(now) {
+        while let Some(packet) = listener.says(self.template.keys.is_some(), now) {
             listener.sent += 1;
             if !listener.link.cut {
                 let copies = listener.link.feedback_copies();
-                said.extend((0..copies).map(|_| Box::new(packet.clone())));
+                said.extend((0..copies).map(|_| packet.clone()));
             }
         }
         let due = listener.due();
@@ -143,12 +145,16 @@ impl World {
             due.map(|at| self.timers.insert((at, number)));
         }
         for packet in said {
-            if !self.is_muted(packet.header.kind) {
-                self.tally.on_feedback(&packet);
-                let at = self.now.after(delay);
-                self.schedule(at, Arrival::Feedback { packet, from });
+            if !self.is_muted(packet.header().kind) {
+                self.hear_later(packet, from, delay);
             }
         }
+    }
+
+    fn hear_later(&mut self, packet: Parcel, from: SocketAddr, delay: Duration) {
+        self.tally.on_feedback(packet.len());
+        let at = self.now.after(delay);
+        self.schedule(at, Arrival::Feedback { packet: Box::new(packet), from });
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use proto::Timestamp;
 use proto::receiver::Via;
-use proto::wire::Packet;
+
+use super::parcel::Parcel;
 
 /// Something that arrives.
 #[derive(Debug)]
@@ -19,15 +20,15 @@ pub(super) struct Event {
 #[derive(Debug)]
 pub(super) enum Arrival {
     /// At every listener of a class of delay.
-    Group { packet: Arc<Packet>, class: usize },
+    Group { packet: Arc<Parcel>, class: usize },
     /// At one listener.
-    One { packet: Arc<Packet>, listener: usize, via: Via },
+    One { packet: Arc<Parcel>, listener: usize, via: Via },
     /// At the link of one listener.
-    Unicast { packet: Arc<Packet>, listener: usize },
+    Unicast { packet: Arc<Parcel>, listener: usize },
     /// At the crowd.
-    Crowd { packet: Arc<Packet> },
+    Crowd { packet: Arc<Parcel> },
     /// At the sender.
-    Feedback { packet: Box<Packet>, from: SocketAddr },
+    Feedback { packet: Box<Parcel>, from: SocketAddr },
 }
 
 impl PartialEq for Event {

@@ -7,6 +7,8 @@ use proto::receiver::{Delivered, Ending, Event, Gap, Payload, SessionInfo};
 use proto::{Receiver, ReceiverConfig, Seq, Timestamp};
 
 use super::link::LinkState;
+use super::parcel::Parcel;
+use super::supply::Supply;
 
 /// A receiver with its link and its output.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl Listener {
     }
 
     /// Takes what there is, and checks it: each packet once, in order, as it was sent.
-    pub(super) fn take_delivered(&mut self, source: &[u8], payload_len: usize, now: Timestamp) {
+    pub(super) fn take_delivered(&mut self, source: &Supply, payload_len: usize, now: Timestamp) {
         let now = self.clock(now);
         while !self.stuck {
             match self.receiver.pull(now) {
@@ -103,6 +105,24 @@ impl Listener {
         }
     }
 
+    /// The next thing it has to say.
+    pub(super) fn says(&mut self, is_sealed: bool, now: Timestamp) -> Option<Parcel> {
+        if !is_sealed {
+            return self.receiver.poll_packet(now).map(|(_, packet)| Parcel::Open(packet));
+        }
+        let mut datagram = Vec::new();
+        self.receiver.poll_transmit(now, &mut datagram)?;
+        Parcel::of(&datagram)
+    }
+
+    /// Drops what grows with time: delays, events, sessions that are over.
+    pub(super) fn forget(&mut self) {
+        self.delays.clear();
+        self.events.clear();
+        let over = self.sessions.len().saturating_sub(1);
+        self.sessions.drain(..over);
+    }
+
     fn begin(&mut self, info: SessionInfo) {
         self.next = info.first;
         self.delivered = 0;
@@ -111,15 +131,16 @@ impl Listener {
         self.sessions.push(info);
     }
 
-    fn check(&mut self, payload: &Payload, source: &[u8], payload_len: usize) {
+    fn check(&mut self, payload: &Payload, source: &Supply, payload_len: usize) {
         self.expect(payload.range.first, "packet");
         self.next = payload.range.end;
         let start = usize::try_from(payload.range.first.0)
             .unwrap_or(usize::MAX)
             .saturating_mul(payload_len);
         let packets = usize::try_from(payload.range.len()).unwrap_or(usize::MAX);
-        let end = start.saturating_add(packets.saturating_mul(payload_len)).min(source.len());
-        if source.get(start..end) != Some(&payload.bytes[..]) {
+        let end = start.saturating_add(packets.saturating_mul(payload_len)).min(source.bound());
+        let is_whole = end.checked_sub(start) == Some(payload.bytes.len());
+        if !is_whole || !source.has(start, &payload.bytes) {
             self.blame(format!("packet {} is not what was sent", payload.range.first));
         }
         self.delivered += payload.bytes.len();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proto::wire::{self, Kind, Packet};
+use proto::wire::{Header, Kind};
 
 use super::OVERHEAD;
 
@@ -28,15 +28,17 @@ impl Tally {
         self.feedback_bytes
     }
 
-    pub(super) fn on_lost(&mut self, packet: &Packet) {
-        if packet.header.kind == Kind::Data {
-            self.lost.insert(packet.header.number);
+    pub(super) fn on_lost(&mut self, header: &Header) {
+        if header.kind == Kind::Data {
+            self.lost.insert(header.number);
         }
     }
 
-    pub(super) fn on_feedback(&mut self, packet: &Packet) {
-        let mut buf = Vec::new();
-        wire::encode(packet, &mut buf);
-        self.feedback_bytes += buf.len() as u64 + u64::from(OVERHEAD);
+    pub(super) fn on_feedback(&mut self, len: usize) {
+        self.feedback_bytes += len as u64 + u64::from(OVERHEAD);
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.lost.clear();
     }
 }
