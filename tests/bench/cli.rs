@@ -76,6 +76,8 @@ pub(crate) enum Part {
     Small,
     /// 64 subscribers beside one: what leaves the publisher, and what that costs it
     Fanout,
+    /// A file as it is, sealed, and sealed and signed: what each costs of the one before
+    Price,
     /// Memory of both at full rate
     Steady,
     /// Small messages, one way

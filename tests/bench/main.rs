@@ -13,6 +13,7 @@
 //! | small messages as fast as they go, and one way; by onecast's libraries | `small.rs`, `latency.rs`, `library.rs` |
 //! | many subscribers beside one | `fanout.rs` |
 //! | memory over a minute | `steady.rs` |
+//! | what keys and signatures cost | `price.rs` |
 //! | multicast with nothing around it, its highest rate | `raw.rs`, `limit.rs` |
 //! | onecast, others | `ours.rs`, `peers.rs` |
 //! | networks, programs, what they used | `stage.rs`, `program.rs`, `scene.rs` |
@@ -30,6 +31,7 @@ mod memory;
 mod ours;
 mod pacing;
 mod peers;
+mod price;
 mod program;
 mod raw;
 mod report;
@@ -78,6 +80,9 @@ fn measure(wanted: &Wanted) -> anyhow::Result<()> {
     }
     if wanted.has(Part::Fanout) {
         fanout::measure(wanted, &report)?;
+    }
+    if wanted.has(Part::Price) {
+        price::measure(wanted, &report)?;
     }
     if wanted.has(Part::Steady) {
         steady::measure(wanted, &report)?;

@@ -1,6 +1,6 @@
 //! onecast: a file from memory to everyone, into nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,6 +26,27 @@ pub(crate) enum Digest {
     None,
 }
 
+/// Who may read the stream, and who can have sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// Anybody.
+    None,
+    /// Who has the key.
+    Key,
+    /// Who has the key reads, and only the publisher can have sent it.
+    Signed,
+}
+
+impl Protection {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "plain",
+            Self::Key => "--key",
+            Self::Signed => "--key --sign",
+        }
+    }
+}
+
 impl Ours {
     pub(crate) fn new(programs: Option<PathBuf>) -> anyhow::Result<Self> {
         let target =
@@ -42,8 +63,46 @@ impl Ours {
 
     /// Whether the publisher lets a stream go without a digest.
     pub(crate) fn can_go_without(&self) -> bool {
+        self.has_flag("--digest")
+    }
+
+    /// Whether the publisher signs streams.
+    pub(crate) fn can_sign(&self) -> bool {
+        self.has_flag("--sign")
+    }
+
+    fn has_flag(&self, flag: &str) -> bool {
         let help = Command::new(self.programs.join("publisher")).args(["send", "--help"]).output();
-        help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--digest"))
+        help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains(flag))
+    }
+
+    /// Flags of the publisher and of the subscribers, with the files that they name made.
+    fn flags(&self, stage: &Stage, protection: Protection) -> anyhow::Result<[Vec<String>; 2]> {
+        let [key, signer] = ["group.key", "publisher.key"].map(|name| stage.path(name));
+        let make = |args: &[&str], file: &Path| {
+            if file.exists() {
+                return Ok(());
+            }
+            let mut command = Command::new(self.programs.join("publisher"));
+            let made = command.arg("keygen").args(args).arg(file).output()?;
+            if !made.status.success() {
+                bail!("publisher keygen: {}", String::from_utf8_lossy(&made.stderr));
+            }
+            Ok(())
+        };
+        let mut flags = [Vec::new(), Vec::new()];
+        if protection != Protection::None {
+            make(&[], &key)?;
+            flags = flags.map(|_| vec!["--key".to_owned(), key.display().to_string()]);
+        }
+        if protection == Protection::Signed {
+            make(&["--sign"], &signer)?;
+            let [publisher, subscriber] = &mut flags;
+            let public = format!("{}.pub", signer.display());
+            publisher.extend(["--sign".to_owned(), signer.display().to_string()]);
+            subscriber.extend(["--verify".to_owned(), public]);
+        }
+        Ok(flags)
     }
 
     /// Sends the scene's bytes; an error if a subscriber has not all of them.
@@ -53,19 +112,41 @@ impl Ours {
         scene: &Scene,
         digest: Digest,
     ) -> anyhow::Result<Sample> {
+        let publisher = if digest == Digest::None { &["--digest", "none"][..] } else { &[] };
+        let publisher = publisher.iter().map(|flag| (*flag).to_owned()).collect();
+        self.run_with(stage, scene, [publisher, Vec::new()])
+    }
+
+    /// The same, protected.
+    pub(crate) fn run_protected(
+        &self,
+        stage: &Stage,
+        scene: &Scene,
+        protection: Protection,
+    ) -> anyhow::Result<Sample> {
+        self.run_with(stage, scene, self.flags(stage, protection)?)
+    }
+
+    fn run_with(
+        &self,
+        stage: &Stage,
+        scene: &Scene,
+        [publishers, receivers]: [Vec<String>; 2],
+    ) -> anyhow::Result<Sample> {
         let endpoint = format!("udp://{}", scene.group(0));
         let mut subscribers = Vec::new();
         for host in stage.subscribers(scene.subscribers)? {
             let mut command = self.command(stage, "subscriber", "receive", &endpoint);
             let control = stage.path(&format!("{}.control", host.name()));
             command.args(["-o", "/dev/null", "--name", host.name(), "--control"]).arg(control);
+            command.args(&receivers);
             subscribers.push(Program::start(host, command)?);
         }
         for subscriber in &mut subscribers {
             subscriber.wait_for("\"joined\"", PATIENCE)?;
         }
         let before = egress(stage)?;
-        let mut publisher = [self.publish(stage, scene, &endpoint, digest)?];
+        let mut publisher = [self.publish(stage, scene, &endpoint, &publishers)?];
         wait_for_all(&mut subscribers, scene.patience())?;
         wait_for_all(&mut publisher, scene.patience())?;
         let egress = egress(stage)? - before;
@@ -78,14 +159,12 @@ impl Ours {
         stage: &Stage,
         scene: &Scene,
         endpoint: &str,
-        digest: Digest,
+        flags: &[String],
     ) -> anyhow::Result<Program> {
         let mut command = self.command(stage, "publisher", "send", "--to");
         let wait_for = format!("{},20s", scene.subscribers);
         command.args([endpoint, "--wait-for", &wait_for]).arg(stage.file(scene.bytes)?);
-        if digest == Digest::None {
-            command.args(["--digest", "none"]);
-        }
+        command.args(flags);
         Program::start(stage.publisher()?, command)
     }
 

@@ -124,7 +124,12 @@ impl Peer {
             Part::Bulk => self != Self::Sockperf,
             Part::Small => matches!(self, Self::Dds | Self::Aeron),
             Part::Latency => matches!(self, Self::Dds | Self::Aeron | Self::Sockperf),
-            Part::Memory | Part::Limit | Part::Pacing | Part::Fanout | Part::Steady => false,
+            Part::Memory
+            | Part::Limit
+            | Part::Pacing
+            | Part::Fanout
+            | Part::Price
+            | Part::Steady => false,
         }
     }
 
