@@ -8,7 +8,6 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
-    path::Path,
     process::ChildStdin,
     sync::{
         Arc,
@@ -18,21 +17,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fastrand::Rng;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
-
 use crate::{
+    attacker,
     program::{Ended, Program},
     scrape::{self, Metrics, scrape},
     stage::{MIB, Stage, same},
 };
+use fastrand::Rng;
 
 #[test]
 fn garbage_costs_a_counter_and_nothing_else() {
     let Some(stage) = Stage::new(3) else { return };
     let count: u64 = env::var("ONECAST_GARBAGE").map_or(1_000_000, |text| text.parse().unwrap());
     let file = stage.file("file", FILE_MIB * MIB, 1);
-    let ear = stage.host("s3").run(listen).unwrap();
+    let group = attacker::address(GROUP);
+    let ear = stage.host("s3").run(|| attacker::listen(group)).unwrap();
     let metrics = ["--metrics", scrape::ADDRESS];
     let victim = stage.subscriber_to_file("s1", GROUP, &metrics);
     let other = stage.subscriber_to_file("s2", GROUP, &[]);
@@ -46,9 +45,8 @@ fn garbage_costs_a_counter_and_nothing_else() {
     feeder.give(2 * MIB);
     publisher.wait_for("started", PATIENCE);
     victim.wait_for("session", PATIENCE);
-    let (mut samples, source) = hear(&ear);
-    samples.extend(hear_feedback(&stage, source.port(), || feeder.give(1 << 16)));
-    let targets = [address(GROUP), feedback_of(&stage, &victim), source];
+    let (samples, source) = samples(&stage, &ear, &mut feeder);
+    let targets = [group.into(), feedback_of(&stage, "s1", &victim).into(), source];
     println!(
         "garbage to the group {}, to feedback {}, to the publisher {}",
         targets[0], targets[1], targets[2]
@@ -92,6 +90,18 @@ fn garbage_costs_a_counter_and_nothing_else() {
     check_publisher(&counted[1], count);
 }
 
+/// Real datagrams of both ways, and where the stream comes from.
+fn samples(stage: &Stage, ear: &UdpSocket, feeder: &mut Feeder) -> (Vec<Vec<u8>>, SocketAddr) {
+    let (mut samples, source) = hear(ear);
+    let (publisher, time) = (stage.host("pub"), Duration::from_secs(2));
+    let feed = || feeder.give(1 << 16);
+    let feedback = attacker::hear_feedback(publisher, source.port(), time, feed);
+    println!("{} datagrams of feedback to make garbage of", feedback.len());
+    assert!(feedback.len() > 10);
+    samples.extend(feedback);
+    (samples, source)
+}
+
 fn check_ends(ended: &[Ended]) {
     for ended in ended {
         ended.expect_code(0);
@@ -100,7 +110,7 @@ fn check_ends(ended: &[Ended]) {
 }
 
 /// What came in is what was handed out, held, doubled, thrown away, or of the session's own.
-fn the_counters_add_up(subscriber: &Metrics) {
+pub(crate) fn the_counters_add_up(subscriber: &Metrics) {
     let received = subscriber.sum("datagrams_received_total");
     let discarded = subscriber.sum("datagrams_discarded_total");
     let coded = ["data", "repair"]
@@ -236,18 +246,6 @@ fn change(datagram: &mut [u8], within: usize, chance: &mut Rng) {
     }
 }
 
-/// A socket that has joined the group.
-fn listen() -> UdpSocket {
-    let SocketAddr::V4(group) = address(GROUP) else { panic!("an IPv4 group") };
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
-    socket.bind(&SocketAddr::V4(group).into()).unwrap();
-    let index = nix::net::if_::if_nametoindex("eth0").unwrap();
-    let interface = InterfaceIndexOrAddress::Index(index);
-    socket.join_multicast_v4_n(group.ip(), &interface).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.into()
-}
-
 /// Real datagrams, one of each length and kind and many more, and where they come from.
 fn hear(ear: &UdpSocket) -> (Vec<Vec<u8>>, SocketAddr) {
     let mut samples = Vec::new();
@@ -265,31 +263,8 @@ fn hear(ear: &UdpSocket) -> (Vec<Vec<u8>>, SocketAddr) {
     (samples, source.unwrap())
 }
 
-/// What subscribers tell the publisher, of which there is little: heard at its interface.
-fn hear_feedback(stage: &Stage, port: u16, mut meanwhile: impl FnMut()) -> Vec<Vec<u8>> {
-    let open = || Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(ETH_P_IP)));
-    let mut socket = stage.host("pub").run(open).unwrap().unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-    let (mut samples, mut buffer) = (Vec::new(), [0; 2048]);
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(2) {
-        meanwhile();
-        thread::sleep(Duration::from_millis(10));
-        while let Ok(len) = socket.read(&mut buffer) {
-            let (ip, udp) = (&buffer[..len], 4 * usize::from(buffer[0] & 0xf));
-            let is_feedback = ip[9] == 17 && ip[udp + 2..udp + 4] == port.to_be_bytes();
-            if is_feedback {
-                samples.push(ip[udp + 8..].to_vec());
-            }
-        }
-    }
-    println!("{} datagrams of feedback to make garbage of", samples.len());
-    assert!(samples.len() > 10);
-    samples
-}
-
 /// Where the subscriber wants to be answered: its only UDP socket that is not bound to the group.
-fn feedback_of(stage: &Stage, subscriber: &Program) -> SocketAddr {
+pub(crate) fn feedback_of(stage: &Stage, host: &str, subscriber: &Program) -> SocketAddrV4 {
     let table = fs::read_to_string(format!("/proc/{}/net/udp", subscriber.pid())).unwrap();
     let locals = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1));
     let sockets = locals.map(|local| {
@@ -298,19 +273,13 @@ fn feedback_of(stage: &Stage, subscriber: &Program) -> SocketAddr {
         let port = u16::from_str_radix(port, 16).unwrap();
         SocketAddrV4::new(Ipv4Addr::from(address), port)
     });
-    let ours = stage.host("s1").addr4();
+    let ours = stage.host(host).addr4();
     let found = sockets.into_iter().find(|socket| *socket.ip() == ours);
-    found.unwrap_or_else(|| panic!("no feedback socket: {table}")).into()
-}
-
-fn address(endpoint: &str) -> SocketAddr {
-    Path::new(endpoint).file_name().unwrap().to_str().unwrap().parse().unwrap()
+    found.unwrap_or_else(|| panic!("no feedback socket: {table}"))
 }
 
 const GROUP: &str = "udp://239.1.2.3:5000";
 const IP_AND_UDP: u64 = 28;
-/// All that is IPv4, in the byte order of a wire (`packet(7)`).
-const ETH_P_IP: i32 = 0x0800_u16.to_be() as i32;
 const FILE_MIB: u64 = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(60);

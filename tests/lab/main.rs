@@ -9,6 +9,7 @@
 //! | a network, files, firewalls | `stage.rs` |
 //! | a program that runs, and what it says | `program.rs`, `binaries.rs` |
 //! | what a port of the switch carries | `capture.rs` |
+//! | a host that forges, replays and floods | `attacker.rs` |
 //! | metrics of a running program | `scrape.rs` |
 //! | a Prometheus that runs | `monitor.rs` |
 #![expect(
@@ -20,6 +21,7 @@
     reason = "a test that cannot go on has failed, and figures are for people"
 )]
 
+mod attacker;
 mod binaries;
 mod capture;
 mod monitor;
@@ -36,6 +38,7 @@ mod errors;
 mod fallback;
 mod flap;
 mod garbage;
+mod hostile;
 mod invited;
 mod many;
 mod media;
@@ -44,5 +47,6 @@ mod overhead;
 mod prometheus;
 mod router;
 mod sandbox;
+mod soak;
 mod timely;
 mod transfer;
