@@ -71,6 +71,14 @@ impl Recording {
         Self { datagrams, source: source.unwrap() }
     }
 
+    /// The next datagram, if one comes within `time`.
+    pub(crate) fn within(ear: &UdpSocket, time: Duration) -> Option<Self> {
+        ear.set_read_timeout(Some(time)).unwrap();
+        let mut buffer = [0; 2048];
+        let (len, SocketAddr::V4(source)) = ear.recv_from(&mut buffer).ok()? else { return None };
+        Some(Self { datagrams: vec![buffer[..len].to_vec()], source })
+    }
+
     /// Hears for as long as there is something to hear.
     pub(crate) fn to_the_end(ear: &UdpSocket) -> Self {
         let mut recording = Self::of(ear, Duration::ZERO);
@@ -223,8 +231,7 @@ fn to_the_group(lead: Seq, now: WireTime) -> Vec<Body> {
         Body::Announce(announce()),
         Body::End(End { lead, bytes: 1, sha256: Some([EVIL; 32]), aborted: false }),
         Body::Manifest(Manifest {
-            block: lead.minus(64),
-            depth_log2: 0,
+            first: lead.minus(64),
             started_us: u64::MAX,
             hashes: List::truncated([[EVIL; 16]; 64]),
             signature: [EVIL; 64],
@@ -314,7 +321,7 @@ pub(crate) fn leave(socket: &UdpSocket, header: &Header) {
 pub(crate) fn nak(lead: Seq, count: u32) -> Nak {
     let first = lead.minus(u64::from(count));
     let ranges = List::truncated([Range { first, count }]);
-    Nak { subscriber: WHO, ranges, needs: List::new() }
+    Nak { subscriber: WHO, ranges, needs: List::new(), manifests: List::new() }
 }
 
 fn report(lead: Seq) -> wire::Report {
@@ -396,6 +403,7 @@ fn sender_config(keys: &Keyring, header: &Header, name: &str) -> SenderConfig {
         flow: Flow::default(),
         heartbeat: (Duration::from_millis(10), Duration::from_secs(1)),
         keys: Some(keys.clone()),
+        sign: None,
         seed: [1; 32],
     }
 }
@@ -403,6 +411,7 @@ fn sender_config(keys: &Keyring, header: &Header, name: &str) -> SenderConfig {
 fn receiver_config(keys: &Keyring) -> ReceiverConfig {
     ReceiverConfig {
         subscriber: WHO,
+        first_number: 0,
         name: "evil".parse().unwrap(),
         stream: None,
         start: Start::Oldest,
@@ -413,6 +422,8 @@ fn receiver_config(keys: &Keyring) -> ReceiverConfig {
         max_tries: 30,
         silent_after: Duration::from_secs(3),
         keys: Some(keys.clone()),
+        verify: None,
+        max_auth_delay: Duration::from_secs(10),
         unix_us: 0,
         max_clock_skew: Duration::from_secs(60),
         seed: [2; 32],

@@ -50,3 +50,4 @@ mod sandbox;
 mod soak;
 mod timely;
 mod transfer;
+mod turned;
