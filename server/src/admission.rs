@@ -161,7 +161,7 @@ impl Admission {
     /// As others may see it.
     #[must_use]
     pub fn view(&self) -> AdmissionView {
-        self.with(|roll, _| AdmissionView::of(roll, self.0.address, &self.0.identity))
+        self.with_quietly(|roll, _| AdmissionView::of(roll, self.0.address, &self.0.identity))
     }
 
     /// Does what time has come for. Never returns.

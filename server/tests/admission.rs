@@ -20,12 +20,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use host::identity::Identity;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proto::admission::{
     FromPublisher, FromSubscriber, KeyWanted, Refusal, Refused, Removal, Removed,
 };
 use proto::sign::PublicKey;
+
+use socket2::{Domain, Socket, Type};
 
 use self::caller::Caller;
 
@@ -278,13 +281,33 @@ fn an_identity_is_made_once_and_its_public_half_is_printed() {
     assert!(told(&again).contains("File exists"), "{}", told(&again));
 }
 
+#[test]
+fn strangers_keep_nobody_out() {
+    allow_files(4_096);
+    let publisher = start(7, &[], |_| ());
+    let stranger = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+        socket.connect(&publisher.address.into()).unwrap();
+        TcpStream::from(socket)
+    };
+    let mut strangers: Vec<TcpStream> = (0..1_100).map(|_| stranger()).collect();
+    publisher.member(1);
+    // The first had to go for the last.
+    assert_eq!(strangers[0].read(&mut [0]).unwrap_or(0), 0);
+}
+
+fn allow_files(count: u64) {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, count.min(hard), hard).unwrap();
+}
+
 /// Prints how long it takes until each of a thousand subscribers has the next key.
 /// `cargo test --release -p server --test admission -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement: a thousand connections"]
 fn a_thousand_are_told_the_next_key() {
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 8_192, 8_192)
-        .unwrap();
+    allow_files(8_192);
     let publisher = start(6, &[], |_| ());
     let began = Instant::now();
     let mut members: Vec<Caller> = (0..1_000).map(|id| publisher.member(id)).collect();

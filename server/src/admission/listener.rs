@@ -136,7 +136,35 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use host::identity::Identity;
+    use host::poller::Poller;
+    use tokio::io::AsyncReadExt;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::admission::policy::Policy;
+    use crate::reload::Commands;
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn who_says_nothing_is_cut_off_and_counted() {
+        let identity = Identity::of_seed(&[1; 32]);
+        let address = "127.0.0.1:0".parse().unwrap();
+        let config = AdmissionConfig { address, identity, policy: Policy::default() };
+        let listener = Listener::bind(&config).unwrap();
+        let address = listener.address().unwrap();
+        let (sender, _commands) = std::sync::mpsc::channel();
+        let commands = Commands { sender, waker: Poller::new().unwrap().waker() };
+        let admission = Admission::new(&config, address, commands, mpsc::channel(1).0);
+        tokio::spawn(listener.serve(admission.clone()));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let began = Instant::now();
+        assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+        assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(admission.view().refused.get("timeout"), Some(&1));
+    }
 
     #[test]
     fn a_network_of_ipv6_counts_as_one_host() {
