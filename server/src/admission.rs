@@ -112,7 +112,7 @@ impl Admission {
         } else {
             let offer = Offer::new(&stream)?;
             stream.keys = Some(offer.keyring());
-            self.with(|roll, _| drop(roll.offers.insert(name, offer)));
+            self.with(|roll, _| roll.offer(&name, offer));
         }
         Ok(stream)
     }

@@ -277,7 +277,8 @@ const ARRIVALS_WAITING: usize = 1_024;
 /// Each may have a queue of megabytes.
 const MOST_CONNECTIONS: usize = 1_024;
 
-const BACKLOG: i32 = 128;
+/// As many may come at once when a publisher was started again.
+const BACKLOG: i32 = 1_024;
 const READ_LEN: usize = 16 << 10;
 
 /// The longest feedback: a NAK of 64 ranges and 64 needs.

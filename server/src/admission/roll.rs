@@ -46,6 +46,8 @@ pub(super) struct Entry {
     pub(super) credential: Credential,
     /// What it may have; `None`: all of them.
     granted: Option<BTreeSet<Name>>,
+    /// What it asked for, and did not leave.
+    wanted: BTreeSet<Name>,
     /// What the operator put it into.
     placed: BTreeSet<Name>,
     /// What it has.
@@ -136,6 +138,7 @@ impl Roll {
                 name: verdict.name.unwrap_or_else(|| hello.name.clone()),
                 credential: verdict.credential,
                 granted: verdict.streams,
+                wanted: hello.streams.iter().cloned().collect(),
                 placed: placed.clone(),
                 streams: BTreeSet::new(),
                 link: Some(link),
@@ -189,6 +192,17 @@ impl Roll {
         Ok(())
     }
 
+    /// Offers one more stream; those who have asked for it, and are still there, are admitted to it.
+    pub(super) fn offer(&mut self, name: &Name, offer: Offer) {
+        self.offers.insert(name.clone(), offer);
+        let wants = self.entries.iter().filter(|(_, entry)| entry.wanted.contains(name));
+        for id in wants.map(|(id, _)| *id).collect::<Vec<_>>() {
+            if let Err(reason) = self.admit_to(id, name, false) {
+                self.tally.turn_away(Turned::Refused(reason));
+            }
+        }
+    }
+
     /// Puts one that was let in into a stream, whatever it may have by itself.
     pub(super) fn place(&mut self, id: SubscriberId, stream: &Name) -> Result<(), Refusal> {
         if let Some(entry) = self.entries.get_mut(&id) {
@@ -225,6 +239,7 @@ impl Roll {
     /// It wants no more of a stream.
     pub(super) fn leave(&mut self, id: SubscriberId, stream: &Name, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.wanted.remove(stream);
         if entry.streams.remove(stream) {
             entry.placed.remove(stream);
             want_rotation(&mut self.offers, stream, now.after(GATHER));

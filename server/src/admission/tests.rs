@@ -17,7 +17,7 @@ use super::authorized::Authorized;
 use super::offer::Offer;
 use super::policy::Policy;
 use super::roll::{Caller, Frame, Link, Outlet, Roll};
-use crate::config::Config;
+use crate::config::{Config, StreamConfig};
 use crate::flags::StreamFlags;
 use crate::publisher::Command;
 use crate::reload::Commands;
@@ -29,6 +29,13 @@ struct Scene {
     commands: Receiver<Command>,
     _news: mpsc::Receiver<News>,
     connections: u64,
+}
+
+fn stream(name: &str) -> StreamConfig {
+    let to = "input = '-'\ninterface = 'lo'\nto = ['udp://239.255.45.1:5045', \
+              'unicast://0.0.0.0:6001']";
+    let flags: StreamFlags = toml::from_str(&format!("name = '{name}'\n{to}")).unwrap();
+    Config::new(vec![flags], None, Talk::Silent).unwrap().streams.remove(0)
 }
 
 /// What a subscriber holds of its connection.
@@ -68,16 +75,9 @@ impl Scene {
         let (tell, news) = mpsc::channel(1_000);
         let outlet = Outlet { commands: Commands { sender, waker }, news: tell };
         let mut roll = Roll::new(policy(), outlet);
-        let stream = |name: &str| {
-            let to = "input = '-'\ninterface = 'lo'\nto = ['udp://239.255.45.1:5045', \
-                      'unicast://0.0.0.0:6001']";
-            let flags: StreamFlags = toml::from_str(&format!("name = '{name}'\n{to}")).unwrap();
-            let config = Config::new(vec![flags], None, Talk::Silent).unwrap();
-            config.streams[0].clone()
-        };
         for stream in ["demo", "music"].map(stream) {
             let offer = Offer::new(&stream).unwrap();
-            roll.offers.insert(stream.name, offer);
+            roll.offer(&stream.name, offer);
         }
         Self { roll, commands, _news: news, connections: 0 }
     }
@@ -350,6 +350,19 @@ fn a_placement_outlives_a_connection() {
     scene.roll.closed(peer.id, peer.number, at(2));
     let mut back = scene.by_key(1, 2, &[], at(3));
     assert_eq!(back.keys().len(), 1);
+}
+
+#[test]
+fn who_waits_for_a_stream_is_admitted_when_there_is_one() {
+    let mut scene = Scene::new();
+    let mut may = scene.by_token(1, &["news"], at(0));
+    let mut may_not = scene.by_key(2, 2, &["news"], at(0));
+    assert!(may.keys().is_empty() && may_not.keys().is_empty());
+    scene.roll.offer(&name("news"), Offer::new(&stream("news")).unwrap());
+    assert_eq!((may.keys().len(), may_not.keys().len()), (1, 0));
+    scene.roll.leave(may.id, &name("news"), at(1));
+    scene.roll.offer(&name("news"), Offer::new(&stream("news")).unwrap());
+    assert!(may.keys().is_empty(), "it wants it no more");
 }
 
 #[test]
