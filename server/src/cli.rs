@@ -130,8 +130,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let configured = match cli.command {
         Command::Send(send) => {
             let configured = send.read();
-            // What a stream is does not change, but who may have it does.
-            if send.program.admission.is_some() {
+            // What a stream is does not change, but who may have it does, and the key it is under.
+            if send.program.admission.is_some() || send.flags.key.is_some() {
                 let read = move || send.read().map(|(config, _)| config);
                 reloader = Some(Reloader::new(reload.clone(), read));
             }

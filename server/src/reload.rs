@@ -3,18 +3,22 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use host::key_file::Change;
 use host::poller::Waker;
 use host::reload::Reload;
 use host::supervisor::Supervisor;
+use proto::seal::Keyring;
+use proto::wire::Name;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use self::plan::Plan;
+use self::plan::{Plan, Rekeyed};
 use crate::admission::Admission;
 use crate::config::{Config, ConfigError, StreamConfig};
 use crate::input::Input;
@@ -94,7 +98,8 @@ impl Follower {
 
     async fn follow(&mut self, next: Config) -> anyhow::Result<News> {
         let policy = next.admission.as_ref().map(|admission| admission.policy.clone());
-        let Plan { added, removed, retuned, refused, warnings } = Plan::of(&self.current, next);
+        let Plan { added, removed, retuned, rekeyed, refused, warnings } =
+            Plan::of(&self.current, next);
         // What cannot be read is found before anything is changed.
         let streams = self.current.streams.len() + added.len();
         let opened = open(&added, streams, !removed.is_empty())?;
@@ -120,6 +125,12 @@ impl Follower {
                 *same = stream.clone();
             }
         }
+        let mut changed: BTreeSet<String> =
+            retuned.iter().map(|stream| stream.name.to_string()).collect();
+        for Rekeyed { stream, keys, change } in rekeyed {
+            changed.insert(stream.to_string());
+            self.rekey(&stream, keys, change);
+        }
         let mut started = Vec::new();
         for (stream, input) in added.into_iter().zip(opened) {
             let name = stream.name.to_string();
@@ -131,10 +142,21 @@ impl Follower {
         let news = News::Reloaded {
             added: started,
             removed: removed.iter().map(|stream| stream.name.to_string()).collect(),
-            changed: retuned.iter().map(|stream| stream.name.to_string()).collect(),
+            changed: changed.into_iter().collect(),
             refused,
         };
         Ok(news)
+    }
+
+    /// Goes on under the newest of the keys that a file has.
+    fn rekey(&mut self, name: &Name, keys: Keyring, change: Change) {
+        for (epoch, key) in change.added {
+            tracing::info!(stream = name.as_str(), epoch, "sealed under the next key of its file");
+            self.commands.send(Command::Rekey(name.clone(), epoch, key));
+        }
+        if let Some(stream) = self.current.streams.iter_mut().find(|other| other.name == *name) {
+            stream.keys = Some(keys);
+        }
     }
 
     /// Starts a stream; without `input`, as soon as its address is free.

@@ -31,6 +31,8 @@ pub(crate) struct Caller {
     backoff: Backoff,
     /// Whether the publisher has ever said anything.
     was_heard: bool,
+    /// What was complained of since it was heard last.
+    told: Option<String>,
 }
 
 /// How a connection ended that did not fail.
@@ -67,7 +69,7 @@ impl Caller {
             crew.clone(),
         );
         let backoff = Backoff::default();
-        Ok(Some((Self { tls, hearing, notices, backoff, was_heard: false }, awaited)))
+        Ok(Some((Self { tls, hearing, notices, backoff, was_heard: false, told: None }, awaited)))
     }
 
     /// Asks until `end` is ready, or nothing is left to ask for.
@@ -83,13 +85,18 @@ impl Caller {
                 }
                 Err(error) => self.complain(&error),
             }
-            let until = Instant::now() + self.backoff.wait();
+            let mut until = Instant::now() + self.backoff.wait();
             loop {
                 tokio::select! {
                     () = &mut end => return,
                     () = sleep_until(until) => break,
-                    // The next connection is told the state of all.
-                    Some(notice) = self.notices.recv() => self.hearing.on_notice(&notice),
+                    Some(notice) = self.notices.recv() => {
+                        self.hearing.on_notice(&notice);
+                        if matches!(notice, Notice::KeyWanted(..)) {
+                            // Something is sent, so that a publisher is there again.
+                            until = until.min(Instant::now() + Backoff::default().wait());
+                        }
+                    }
                 }
             }
             if self.hearing.is_over() {
@@ -98,9 +105,13 @@ impl Caller {
         }
     }
 
-    fn complain(&self, error: &TalkError) {
+    /// Says once why it does not work.
+    fn complain(&mut self, error: &TalkError) {
         let address = &self.hearing.config.admission.address;
         let streams = self.hearing.open().count();
+        if self.told.replace(error.to_string()).is_some_and(|told| told == error.to_string()) {
+            return tracing::debug!(address, streams, "admission: {error}");
+        }
         tracing::warn!(
             address,
             streams,
@@ -130,10 +141,11 @@ impl Caller {
                 }
                 said = talk.hear() => {
                     heard = Instant::now();
-                    if !self.was_heard {
+                    if !self.was_heard || self.told.is_some() {
                         tracing::info!(address, "the publisher's admission answers");
                     }
-                    (self.was_heard, self.backoff) = (true, Backoff::default());
+                    (self.was_heard, self.told) = (true, None);
+                    self.backoff = Backoff::default();
                     self.hearing.hear(said?)
                 }
                 Some(notice) = self.notices.recv() => {

@@ -28,7 +28,7 @@ impl Subscription {
         records: &Records,
     ) {
         let group = &self.group;
-        tracing::warn!(group, %from, "what is heard is not believed: {}", remedy(cause));
+        tracing::warn!(group, %from, "what is heard is not believed: {}", self.remedy(cause));
         records.write(&Record::NotBelieved { group, cause: cause.to_string(), from });
         // What comes of itself, or from anybody, is the weaker reason.
         let is_weak = |doubt: Doubt| {
@@ -52,7 +52,18 @@ impl Subscription {
     /// Whether that time has come.
     pub(super) fn gives_up(&self, now: Timestamp) -> Option<Ended> {
         let doubt = self.doubt.filter(|_| self.doubt_due().is_some_and(|due| due <= now))?;
-        Some(Ended::Failed(format!("no session was believed: {}", remedy(doubt.cause))))
+        Some(Ended::Failed(format!("no session was believed: {}", self.remedy(doubt.cause))))
+    }
+
+    /// What happened, and what to do.
+    fn remedy(&self, cause: Cause) -> String {
+        if self.config.admitted().is_some() && cause == Cause::WrongKey {
+            return format!(
+                "{cause}: the publisher was restarted, and its admission is asked for the new key; \
+                 or somebody else sends to this group"
+            );
+        }
+        remedy(cause)
     }
 }
 

@@ -165,8 +165,9 @@ pub enum Event {
         /// Where it came from.
         from: SocketAddr,
     },
-    /// Something of a wanted stream came under the key of an epoch that is not here; told at most
-    /// once a second. Anybody can send such a thing: it is a reason to ask, and no more.
+    /// Something of a wanted stream came under a key that is not here: of another epoch, or of one
+    /// of the same number. Told at most once a second. Anybody can send such a thing: it is a reason
+    /// to ask, and no more.
     KeyWanted {
         /// Of which stream.
         stream: StreamId,

@@ -140,7 +140,10 @@ impl Guard {
             }
             _ => self.open_other(datagram, &header, name),
         };
-        if opened == Err(Cause::Epoch.into()) && !self.secrets.knows(header.key_epoch) {
+        let is_unknown =
+            opened == Err(Cause::Epoch.into()) && !self.secrets.knows(header.key_epoch);
+        if is_unknown || opened == Err(Cause::WrongKey.into()) {
+            // A publisher that was restarted begins its epochs anew.
             self.hint.add(header.stream, header.key_epoch);
         }
         opened
@@ -258,7 +261,7 @@ impl Receiver {
             Some(guard) => guard.open(datagram, now),
             None => check_unsealed(datagram).map(|()| datagram),
         };
-        if opened == Err(Cause::Epoch.into()) {
+        if opened.is_err() {
             self.miss_key(now);
         }
         opened.map_err(|why| match why {

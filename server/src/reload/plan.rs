@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use host::key_file::Change;
+use proto::seal::Keyring;
+use proto::wire::Name;
+
 use crate::admission::AdmissionConfig;
 use crate::config::route::Route;
 use crate::config::{Config, StreamConfig};
@@ -13,10 +17,22 @@ pub(super) struct Plan {
     pub(super) removed: Vec<StreamConfig>,
     /// As they are to go on.
     pub(super) retuned: Vec<StreamConfig>,
+    /// Keys of the next epochs, the newest last.
+    pub(super) rekeyed: Vec<Rekeyed>,
     /// What stays as it was, a sentence each.
     pub(super) refused: Vec<String>,
     /// Of the new config.
     pub(super) warnings: Vec<String>,
+}
+
+/// A stream that has other keys from now on.
+#[derive(Debug)]
+pub(super) struct Rekeyed {
+    pub(super) stream: Name,
+    /// All of them.
+    pub(super) keys: Keyring,
+    /// What is new.
+    pub(super) change: Change,
 }
 
 impl Plan {
@@ -68,6 +84,17 @@ impl Plan {
                 fixed.join(", ")
             ));
         }
+        if let (Some(known), Some(keys)) = (&before.keys, &after.keys)
+            && known != keys
+        {
+            match Change::between(known, keys) {
+                Ok(change) => {
+                    let (stream, keys) = (after.name.clone(), keys.clone());
+                    self.rekeyed.push(Rekeyed { stream, keys, change });
+                }
+                Err(error) => self.refused.push(format!("stream {}: {error}", after.name)),
+            }
+        }
         if before.tuning() != after.tuning() {
             self.retuned.push(before.clone().tuned(&after));
         }
@@ -80,7 +107,7 @@ fn fixed(before: &StreamConfig, after: &StreamConfig) -> Vec<&'static str> {
     let differs = [
         ("input", !before.input.is_same(&after.input)),
         ("to", !is_same_way(&before.routes, &after.routes)),
-        ("key", before.keys != after.keys),
+        ("key", before.keys.is_some() != after.keys.is_some()),
         ("sign", before.sign != after.sign),
         ("messages", before.mode != after.mode),
         ("deadline", before.delivery != after.delivery),
@@ -138,23 +165,43 @@ mod tests {
         assert!(plan.refused.is_empty(), "{:?}", plan.refused);
     }
 
+    /// The keys of a stream, as a file holds them: epochs with the byte that each key is made of.
+    fn keyed(folder: &tempfile::TempDir, name: &str, epochs: &[(u8, u8)]) -> String {
+        let path = folder.path().join(name);
+        let line = |(epoch, byte): &(u8, u8)| {
+            let key = proto::seal::Key::new([*byte; 32]);
+            format!("{epoch} {}\n", *key.to_hex())
+        };
+        std::fs::write(&path, epochs.iter().map(line).collect::<String>()).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).unwrap();
+        format!("key = '{}'", path.display())
+    }
+
     #[test]
-    fn another_key_is_not_taken_for_the_same() {
+    fn a_key_changes_by_the_next_epoch_and_by_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let key = |byte: u8| {
-            let path = folder.path().join(byte.to_string());
-            host::key_file::create(&path, &proto::seal::Key::new([byte; 32])).unwrap();
-            format!("key = '{}'", path.display())
+        let one = keyed(&folder, "one", &[(1, 1)]);
+        let other = keyed(&folder, "other", &[(1, 2)]);
+        let both = keyed(&folder, "both", &[(1, 1), (2, 2)]);
+        let only_next = keyed(&folder, "next", &[(2, 2)]);
+        let plan = |before: &str, after: &str| {
+            Plan::of(&config(&[("a", before)]), config(&[("a", after)]))
         };
-        let (one, two) = (key(1), key(2));
-        let refused = |before: &str, after: &str| {
-            Plan::of(&config(&[("a", before)]), config(&[("a", after)])).refused
-        };
-        for (before, after) in [(one.as_str(), two.as_str()), (&one, ""), ("", &two)] {
-            let refused = refused(before, after);
+        for (before, after) in [(one.as_str(), ""), ("", &other)] {
+            let refused = plan(before, after).refused;
             assert!(refused[0].starts_with("stream a: key cannot change"), "{refused:?}");
         }
-        assert!(refused(&one, &one).is_empty());
+        let refused = plan(&one, &other).refused;
+        assert!(refused[0].contains("write the next key below it, as `2 KEY`"), "{refused:?}");
+        for after in [&both, &only_next] {
+            let plan = plan(&one, after);
+            let [rekeyed] = plan.rekeyed.as_slice() else { panic!("{plan:?}") };
+            let epochs: Vec<_> = rekeyed.change.added.iter().map(|(epoch, _)| *epoch).collect();
+            assert_eq!((epochs, plan.refused.len()), (vec![2], 0), "{after}");
+        }
+        let same = plan(&one, &one);
+        assert!(same.refused.is_empty() && same.rekeyed.is_empty());
     }
 
     #[test]

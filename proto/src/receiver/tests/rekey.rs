@@ -200,6 +200,19 @@ fn a_missing_key_is_told_of_at_most_once_a_second() {
 }
 
 #[test]
+fn a_publisher_that_begins_its_epochs_anew_is_a_reason_to_ask() {
+    let mut insider = Insider::joined(&[1], false);
+    insider.secrets = Secrets::new(&Keyring::of_epoch(1, key(9)));
+    insider.session = SessionId(78);
+    let newer = Announce { started_us: 200, ..announce() };
+    assert_eq!(insider.say(1, 0, Body::Announce(newer.clone())), Err(Discard::Forged));
+    assert_eq!(insider.wanted(), [(STREAM, 1)]);
+    insider.receiver.add_key(1, key(9));
+    insider.say(1, 1, Body::Announce(newer)).unwrap();
+    assert_eq!(insider.receiver.session(), Some(SessionId(78)));
+}
+
+#[test]
 fn nobody_is_asked_for_the_key_of_what_is_not_wanted() {
     let mut insider = Insider::joined(&[1], false);
     insider.session = SessionId(78);
