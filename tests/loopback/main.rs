@@ -9,9 +9,11 @@
     reason = "tests"
 )]
 
+mod admission;
 #[path = "../../server/tests/shared/caller.rs"]
 mod caller;
 mod messages;
+mod next_key;
 mod reload;
 mod removal;
 mod sealed;
@@ -84,11 +86,8 @@ fn defaults(impair: Option<&str>) -> Defaults {
     }
 }
 
-fn subscribe(
-    subscriptions: Vec<SubscriptionConfig>,
-    stop: &Shutdown,
-) -> JoinHandle<client::Summary> {
-    let config = client::Config {
+fn config_of(subscriptions: Vec<SubscriptionConfig>) -> client::Config {
+    client::Config {
         subscriptions,
         admission: None,
         key_file: None,
@@ -100,8 +99,14 @@ fn subscribe(
         metrics_token: None,
         json: false,
         progress: false,
-    };
-    let stop = stop.clone();
+    }
+}
+
+fn subscribe(
+    subscriptions: Vec<SubscriptionConfig>,
+    stop: &Shutdown,
+) -> JoinHandle<client::Summary> {
+    let (config, stop) = (config_of(subscriptions), stop.clone());
     thread::spawn(move || client::run(config, stop).unwrap())
 }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use proto::SubscriberId;
 use proto::admission::{Admitted, FromPublisher, Refusal, Removal};
 use proto::seal::Keyring;
+use proto::sign::PublicKey;
 use proto::wire::Name;
 
 use super::Notice;
@@ -144,7 +145,9 @@ impl Hearing {
         // What is said to one session by one subscriber never has the same number twice.
         let first_number = self.subscribed << NUMBERS_LOG2;
         self.subscribed += 1;
+        let verify = self.defaults.verify.or(admitted.verify.map(PublicKey::new));
         let defaults = Defaults {
+            verify,
             stream: Some(admitted.stream.clone()),
             speaker: Some((self.subscriber, first_number)),
             keys: Some(Keyring::of_epoch(admitted.epoch, admitted.key.clone())),
