@@ -156,6 +156,11 @@ impl Prepared {
     pub(crate) fn group(&self) -> String {
         self.config.endpoint.to_string()
     }
+
+    #[cfg(test)]
+    pub(crate) fn defaults(&self) -> &crate::config::Defaults {
+        &self.config.defaults
+    }
 }
 
 impl Subscription {

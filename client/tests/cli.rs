@@ -353,3 +353,44 @@ fn a_live_line_is_drawn_on_a_terminal_only() {
     let silent = contains("no session yet").not();
     subscriber().args(receive.split_whitespace()).assert().stderr(silent).stdout(is_empty());
 }
+
+#[test]
+fn keygen_writes_an_identity_once_and_prints_its_public_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("identity");
+    let made = subscriber().arg("keygen").arg(&file).assert().success();
+    let printed = String::from_utf8(made.get_output().stdout.clone()).unwrap();
+    assert_eq!(printed.trim().len(), 64);
+    assert_eq!(fs::read_to_string(folder.path().join("identity.pub")).unwrap(), printed);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = subscriber().arg("keygen").arg(&file).assert().code(1);
+    again.stderr(contains("File exists"));
+}
+
+#[test]
+fn what_admission_needs_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("identity");
+    subscriber().arg("keygen").arg(&file).assert().success();
+    let (identity, publisher) = (file.to_str().unwrap(), "ab".repeat(32));
+    let to = ["--admission", "127.0.0.1:9", "--publisher", &publisher];
+    let shown = [&to[..], &["--identity", identity]].concat();
+    let cases: [(Vec<&str>, &str); 9] = [
+        (vec!["--admission", "127.0.0.1:9", "--identity", identity], "--publisher"),
+        (vec!["--identity", identity, "udp://239.1.2.3:5000"], "--admission"),
+        ([&to[..], &["--stream", "tv"]].concat(), "--identity or --admission-token-file"),
+        (shown.clone(), "such as -o '{stream}.ts'"),
+        (
+            [&shown[..], &["--stream", "tv", "-o", "a", "-o", "b"]].concat(),
+            "2 outputs for 1 streams",
+        ),
+        ([&shown[..], &["--stream", "a", "--stream", "b"]].concat(), "two endpoints would write"),
+        ([&shown[..], &["--stream", "a", "--key", identity]].concat(), "cannot be used with"),
+        (vec!["udp://239.1.2.3:5000", "-o", "{stream}"], "only with --admission"),
+        (vec!["udp://239.1.2.3:5000", "--stream", "a", "--stream", "b"], "with --admission"),
+    ];
+    for (arguments, told) in cases {
+        let refused = subscriber().arg("receive").args(&arguments).assert().code(2);
+        refused.stderr(contains(told));
+    }
+}

@@ -10,6 +10,7 @@ use host::supervisor::Supervisor;
 use proto::seal::Key;
 use server::{Config, Reloader};
 
+use super::admission::{Epochs, wait_until};
 use super::*;
 
 /// Writes the keys of the first so many epochs.
@@ -27,6 +28,7 @@ fn a_stream_goes_on_under_the_next_key_of_its_file() {
     let (desk, stop) = (Desk::new(2_000_003), Shutdown::new());
     let (key, group) = (desk.path("key"), "udp://239.255.41.68:5168");
     write_keys(&key, 1);
+    let epochs = Epochs::of("239.255.41.68:5168");
     let keys = key_file::read(&key).unwrap();
     let told = Reload::new();
     let defaults = Defaults { keys: Some(keys), ..defaults(Some("loss=2%,seed=9")) };
@@ -50,18 +52,19 @@ fn a_stream_goes_on_under_the_next_key_of_its_file() {
     let publisher = thread::spawn(move || {
         server::serve(config, ended, Some(reloader), Supervisor::default()).unwrap()
     });
-    for epochs in 2..=3 {
-        thread::sleep(Duration::from_millis(500));
-        write_keys(&key, epochs);
+    for next in 2..=3 {
+        wait_until("nothing is sent", || epochs.count() + 1 == usize::from(next));
+        write_keys(&key, next);
         // Subscribers first: a key that nobody uses yet does no harm.
         told.request();
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(400));
         reload.request();
     }
     let (sent, received) = (publisher.join().unwrap(), subscriber.join().unwrap());
     assert!(sent.is_complete(), "{sent:?}");
     assert!(received.is_complete() && received.exit_code() == 0, "{received:?}");
     assert_eq!(desk.read("out").as_ref(), Some(&desk.source));
+    assert_eq!(epochs.end(), [1, 2, 3]);
     let discarded = received.totals().discarded;
     assert!(!discarded.contains_key("epoch") && !discarded.contains_key("forged"), "{discarded:?}");
 }

@@ -204,3 +204,123 @@ impl Hearing {
 
 /// No subscription says more than so many datagrams, as a power of two: 2^24 of them find room.
 const NUMBERS_LOG2: u32 = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use host::poller::Poller;
+    use host::workers::Workers;
+    use proto::StreamId;
+    use proto::admission::{EndpointText, Refused, Rekey, Removed};
+    use proto::seal::Key;
+    use proto::wire::List;
+
+    use super::*;
+    use crate::admission::Admission;
+    use crate::config::StreamWanted;
+    use crate::output::OutputSpec;
+
+    fn name(name: &str) -> Name {
+        name.parse().unwrap()
+    }
+
+    /// A hearing of who wants these streams, and what the receive thread is told.
+    fn hearing(streams: &[&str]) -> (Hearing, Receiver<Command>) {
+        let wanted = |stream: &&str| StreamWanted {
+            name: name(stream),
+            output: OutputSpec::File("/dev/null".into()),
+            endpoint: None,
+            fallback: None,
+            interface: Some("lo".parse().unwrap()),
+            on_full: None,
+        };
+        let admission = Admission::at("127.0.0.1:1", &"ab".repeat(32)).unwrap();
+        let streams = streams.iter().map(wanted).collect();
+        let config = AdmissionConfig { admission, streams, pattern: None };
+        let waker = Poller::new().unwrap().waker();
+        let crew = Crew { waker, writers: Workers::new("test").unwrap() };
+        let (commands, told) = channel();
+        let hearing = Hearing::new(config, SubscriberId(7), Defaults::default(), commands, crew);
+        (hearing, told)
+    }
+
+    fn admitted(stream: &str, epoch: u8) -> FromPublisher {
+        let group = "udp://239.255.41.9:5009".parse().unwrap();
+        FromPublisher::Admitted(Box::new(Admitted {
+            stream: name(stream),
+            stream_id: StreamId::of_name(stream),
+            endpoints: List::truncated([EndpointText::try_from(&group).unwrap()]),
+            epoch,
+            key: Key::new([epoch; 32]),
+            verify: None,
+        }))
+    }
+
+    fn refused(stream: Option<&str>, reason: Refusal) -> FromPublisher {
+        FromPublisher::Refused(Refused { stream: stream.map(name), reason })
+    }
+
+    /// What the receive thread was told, in a word each.
+    fn words(told: &Receiver<Command>) -> Vec<String> {
+        let word = |command| match command {
+            Command::Admit(stream, prepared) => {
+                let (id, first) = prepared.defaults().speaker.unwrap();
+                format!("admit {stream} as {} from {}", id.0, first >> NUMBERS_LOG2)
+            }
+            Command::Key(stream, epoch, _) => format!("key {epoch} of {}", stream.unwrap()),
+            Command::Shut(stream, _) => format!("shut {stream:?}"),
+            Command::Join(..) | Command::Leave(..) => panic!("{command:?}"),
+        };
+        told.try_iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_stream_is_joined_once_and_handed_keys_after_that() {
+        let (mut hearing, told) = hearing(&["tv"]);
+        assert_eq!(hearing.hear(admitted("tv", 1)), Next::GoOn);
+        assert_eq!(words(&told), ["admit tv as 7 from 0"]);
+        let rekey = Rekey { stream: name("tv"), epoch: 2, key: Key::new([2; 32]) };
+        assert_eq!(hearing.hear(FromPublisher::Rekey(rekey)), Next::GoOn);
+        // The connection was made anew.
+        assert_eq!(hearing.hear(admitted("tv", 3)), Next::GoOn);
+        assert_eq!(words(&told), ["key 2 of tv", "key 3 of tv"]);
+        assert_eq!((hearing.wanted(), hearing.is_over()), (vec![name("tv")], false));
+        hearing.on_notice(&Notice::Left(name("tv")));
+        assert_eq!((hearing.wanted(), hearing.is_over()), (vec![], true));
+        // Its numbers go on, so that none is said twice under one key.
+        assert_eq!(hearing.hear(admitted("tv", 4)), Next::GoOn);
+        assert_eq!(words(&told), ["admit tv as 7 from 1"]);
+    }
+
+    #[test]
+    fn what_is_refused_or_taken_away_is_shut_and_not_asked_for_again() {
+        let (mut hearing, told) = hearing(&["tv", "radio"]);
+        let unknown = refused(Some("tv"), Refusal::UnknownStream);
+        assert_eq!(hearing.hear(unknown), Next::GoOn, "there is another");
+        assert_eq!(hearing.wanted(), [name("radio")]);
+        assert_eq!(hearing.hear(admitted("radio", 1)), Next::GoOn);
+        let removed = Removed { stream: name("radio"), reason: Removal::Kicked };
+        assert_eq!(hearing.hear(FromPublisher::Removed(removed)), Next::End);
+        let shut = |name| format!("shut {:?}", Some(self::name(name)));
+        assert_eq!(words(&told), [shut("tv"), "admit radio as 7 from 0".to_owned(), shut("radio")]);
+    }
+
+    #[test]
+    fn who_is_not_let_in_ends_and_who_finds_no_room_waits() {
+        let (mut hearing, told) = hearing(&["tv"]);
+        assert_eq!(hearing.hear(refused(None, Refusal::Full)), Next::TryLater);
+        assert_eq!(words(&told).len(), 0);
+        for reason in [Refusal::NotAuthorized, Refusal::Removed, Refusal::Version] {
+            assert_eq!(hearing.hear(refused(None, reason)), Next::End);
+            assert_eq!(words(&told), ["shut None"]);
+        }
+    }
+
+    #[test]
+    fn what_was_not_asked_for_and_has_no_output_is_left() {
+        let (mut hearing, told) = hearing(&["tv"]);
+        assert_eq!(hearing.hear(admitted("news", 1)), Next::Leave(name("news")));
+        assert_eq!(words(&told).len(), 0, "the others go on");
+    }
+}
