@@ -45,6 +45,8 @@ struct Soak {
     ended: u64,
     crashed: u64,
     churned: u64,
+    /// Keys that took the place of others.
+    rotated: u64,
     /// Listeners at the end of a session, and those that had all of it.
     listeners: u64,
     whole: u64,
@@ -73,6 +75,8 @@ fn soak(length: &Length) -> Soak {
 struct Week {
     world: World,
     invariants: Invariants,
+    /// Of the newest key.
+    epoch: u8,
     rng: fastrand::Rng,
     /// Listeners that nothing happened to since the session began.
     well: [bool; LISTENERS],
@@ -90,7 +94,7 @@ impl Week {
         let mut world = World::with_sender(plan, |config| {
             config.datagram_len = 160;
             config.retain_for = Some(Duration::from_secs(3_600));
-            config.keys = Some(Keyring::of_group(Key::new([7; 32])));
+            config.keys = Some(Keyring::of_epoch(1, Key::new([1; 32])));
         });
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut content = vec![0; 1 << 20];
@@ -100,6 +104,7 @@ impl Week {
         Self {
             world,
             invariants,
+            epoch: 1,
             rng,
             well: [true; LISTENERS],
             hurt: [false; LISTENERS],
@@ -129,7 +134,7 @@ impl Week {
 
     fn fault(&mut self) {
         let one = self.rng.usize(0..LISTENERS);
-        match self.rng.u8(0..24) {
+        match self.rng.u8(0..26) {
             0..=3 => {
                 let kind = self.rng.choice(Kind::ALL).unwrap_or(Kind::Data);
                 self.world.lose_next(kind, self.rng.u32(1..9));
@@ -206,8 +211,19 @@ impl Week {
         }
     }
 
-    /// The key of the next epoch takes the place of the present one.
-    fn rotate(&mut self) {}
+    /// The key of the next epoch takes the place of the present one. Half the time one misses it, asks,
+    /// and is given it.
+    fn rotate(&mut self) {
+        self.epoch = self.epoch % 255 + 1;
+        let key = Key::new([self.epoch; 32]);
+        let without = self.rng.bool().then(|| self.rng.usize(0..LISTENERS));
+        self.world.rekey(self.epoch, &key, without);
+        self.soak.rotated += 1;
+        if let Some(one) = without {
+            self.run_about(10..800);
+            self.world.hand_key(one, self.epoch, &key);
+        }
+    }
 
     /// The stream ends, everybody has its account, and another session begins.
     fn end_session(&mut self) {

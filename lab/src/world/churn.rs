@@ -1,6 +1,7 @@
 //! What goes on for days: who comes and goes, and a stream without an end.
 
 use bytes::Bytes;
+use proto::seal::{Key, Keyring};
 use proto::wire::ByeReason;
 
 use super::World;
@@ -50,6 +51,26 @@ impl World {
                 *place = newcomer;
             }
         }
+    }
+
+    /// The sender turns to the key of another epoch, which all but listener `without` have, as those
+    /// will that come later. For a world that was sealed from its beginning.
+    pub fn rekey(&mut self, epoch: u8, key: &Key, without: Option<usize>) {
+        self.template.keys = Some(Keyring::of_epoch(epoch, key.clone()));
+        for number in 0..self.listeners.len() {
+            if Some(number) != without {
+                self.hand_key(number, epoch, key);
+            }
+        }
+        self.sender.rekey(epoch, key.clone(), self.now);
+    }
+
+    /// Listener `number` is given a key.
+    pub fn hand_key(&mut self, number: usize, epoch: u8, key: &Key) {
+        if let Some(listener) = self.listeners.get_mut(number) {
+            listener.receiver.add_key(epoch, key.clone());
+        }
+        self.after(number);
     }
 
     /// Drops what grows with time and is only for people: delays, losses, events, sessions that are
