@@ -78,7 +78,7 @@ impl Ours {
 
     /// Flags of the publisher and of the subscribers, with the files that they name made.
     fn flags(&self, stage: &Stage, protection: Protection) -> anyhow::Result<[Vec<String>; 2]> {
-        let [key, signer] = ["group.key", "publisher.key"].map(|name| stage.path(name));
+        let [key, signer] = ["group.key", "publisher.identity"].map(|name| stage.path(name));
         let make = |args: &[&str], file: &Path| {
             if file.exists() {
                 return Ok(());
@@ -96,7 +96,7 @@ impl Ours {
             flags = flags.map(|_| vec!["--key".to_owned(), key.display().to_string()]);
         }
         if protection == Protection::Signed {
-            make(&["--sign"], &signer)?;
+            make(&["--identity"], &signer)?;
             let [publisher, subscriber] = &mut flags;
             let public = format!("{}.pub", signer.display());
             publisher.extend(["--sign".to_owned(), signer.display().to_string()]);
