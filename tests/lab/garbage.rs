@@ -120,17 +120,18 @@ pub(crate) fn the_counters_add_up(subscriber: &Metrics) {
     let control = subscriber.sum("packets_received_total") - coded;
     let [delivered, duplicate, abandoned] = ["delivered", "duplicate", "abandoned"]
         .map(|it| subscriber.sum(&format!("packets_{it}_total")));
-    let held = subscriber.sum("window_packets");
+    let refused = ["forged", "unverified"].map(|it| subscriber.sum(&format!("packets_{it}_total")));
+    let [held, refused] = [subscriber.sum("window_packets"), refused.iter().sum()];
     let recovered = subscriber.sum("packets_recovered_total");
     println!(
         "subscriber: received {received} + recovered {recovered} = delivered {delivered} + duplicate {duplicate} + \
-         discarded {discarded} + control {control} + held {held} + abandoned {abandoned}; kernel \
-         drops {}, foreign feedback {}",
+         discarded {discarded} + control {control} + held {held} + refused {refused} + abandoned \
+         {abandoned}; kernel drops {}, foreign feedback {}",
         subscriber.sum("kernel_drops_total"),
         subscriber.sum("foreign_feedback_total"),
     );
     println!("discarded: {:?}", subscriber.all("datagrams_discarded_total"));
-    let sum = delivered + duplicate + discarded + control + held + abandoned;
+    let sum = delivered + duplicate + discarded + control + held + refused + abandoned;
     assert_eq!(received + recovered, sum);
     assert!(discarded > 1000.0);
 }
