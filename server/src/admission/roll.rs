@@ -150,7 +150,12 @@ impl Roll {
         let wanted: BTreeSet<Name> = hello.streams.iter().chain(kept).cloned().collect();
         for stream in &wanted {
             if let Err(reason) = self.admit_to(id, stream, had.contains(stream)) {
-                self.tally.turn_away(Turned::Refused(reason));
+                let why = Turned::Refused(reason);
+                self.tally.turn_away(why);
+                if self.tally.is_news(why, now) {
+                    let (reason, stream) = (reason.name(), stream.as_str());
+                    tracing::warn!(subscriber = %id, stream, reason, "a stream was refused");
+                }
                 let stream = Some(stream.clone());
                 self.tell(id, &FromPublisher::Refused(Refused { stream, reason }), now);
             }
