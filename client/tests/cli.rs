@@ -12,6 +12,7 @@
 mod publisher;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -393,4 +394,29 @@ fn what_admission_needs_is_asked_for() {
         let refused = subscriber().arg("receive").args(&arguments).assert().code(2);
         refused.stderr(contains(told));
     }
+}
+
+#[test]
+fn sighup_has_the_key_file_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    let write = |text: &str| {
+        fs::write(&key, text).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let (one, two) = ("11".repeat(32), "22".repeat(32));
+    write(&one);
+    let mut running = Running::start(&["receive", &group(17).1, "--key", key.to_str().unwrap()]);
+    let mut log = BufReader::new(running.child.stderr.take().unwrap()).lines();
+    let mut told = |what: &str| {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(running.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGHUP).unwrap();
+        log.any(|line| line.unwrap().contains(what))
+    };
+    write(&format!("{one}\n2 {two}\n"));
+    assert!(told("epochs=[2]"));
+    write(&format!("{two}\n"));
+    assert!(told("the key of epoch 1 is another one: leave it as it is"));
+    running.terminate();
+    assert_eq!(running.end().0, Some(0));
 }
