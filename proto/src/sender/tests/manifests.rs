@@ -23,9 +23,9 @@ fn push(bench: &mut Bench, packets: usize) {
 }
 
 fn manifests(bench: &Bench) -> Vec<(Destination, Manifest)> {
-    let manifests = bench.sent.iter().filter_map(|sent| match &sent.packet.body {
-        Body::Manifest(manifest) => Some((sent.to, manifest.clone())),
-        _ => None,
+    let manifests = bench.sent.iter().filter_map(|sent| {
+        let Body::Manifest(manifest) = &sent.packet.body else { return None };
+        Some((sent.to, manifest.clone()))
     });
     manifests.collect()
 }
