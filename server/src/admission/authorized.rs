@@ -89,7 +89,12 @@ impl Authorized {
         self.0.get(key)
     }
 
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
+    /// Reads the text of such a file.
+    ///
+    /// # Errors
+    ///
+    /// The line, counted from one, and what is wrong there.
+    pub fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut keys = BTreeMap::new();
         for (line, number) in text.lines().zip(1..) {
             let said = line.split('#').next().unwrap_or_default();

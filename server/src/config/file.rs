@@ -85,8 +85,12 @@ impl ConfigFile {
         streams.map(|stream| above.clone().or(stream).or(defaults.clone())).collect()
     }
 
+    /// Reads the text of a config file; opens none of the files that it names.
+    ///
+    /// # Errors
+    ///
     /// Line and column, counted from one, and what is wrong there.
-    fn parse(text: &str) -> Result<Self, (usize, usize, String)> {
+    pub fn parse(text: &str) -> Result<Self, (usize, usize, String)> {
         let file: Self = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;

@@ -1,0 +1,8 @@
+//! `fuzz::receiver`, driven by libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::receiver::check(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() {}

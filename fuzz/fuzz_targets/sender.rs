@@ -1,0 +1,8 @@
+//! `fuzz::sender`, driven by libFuzzer.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::sender::check(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() {}
