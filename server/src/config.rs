@@ -252,7 +252,11 @@ impl StreamConfig {
             flow: flow(&flags)?,
             burst: flags.burst.unwrap_or(DEFAULT_BURST),
             linger: flags.linger.unwrap_or_default(),
-            digest: flags.digest.unwrap_or_default(),
+            digest: flags.digest.unwrap_or(match flags.sign {
+                // Each packet is proved by itself, and the end of the stream as well.
+                Some(_) => Digest::None,
+                None => Digest::Sha256,
+            }),
             retain,
             retain_for,
             wait_for: flags.wait_for.unwrap_or_default(),

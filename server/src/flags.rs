@@ -154,7 +154,7 @@ pub struct StreamFlags {
     pub linger: Option<Duration>,
 
     /// What the end of the stream tells of all payload, so that subscribers can prove that they have
-    /// it: `sha256`, or `none`, which spares both ends the time for it [default: sha256]
+    /// it: `sha256`, or `none`, which spares both ends the time for it [default: sha256; with --sign none]
     #[arg(long, value_name = "sha256|none", env = "ONECAST_DIGEST")]
     #[serde(deserialize_with = "text::option")]
     pub digest: Option<Digest>,

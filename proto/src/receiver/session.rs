@@ -96,7 +96,8 @@ impl Session {
             started_us: announce.started_us,
             name: announce.name.clone(),
             mode: announce.mode,
-            is_hashed: header.flags & FLAG_NO_DIGEST == 0,
+            // What is signed needs no other proof.
+            is_hashed: header.flags & FLAG_NO_DIGEST == 0 && config.verify.is_none(),
             delivery: config.delivery.unwrap_or(delivery(announce)),
             coded_len,
             heartbeat_max: heartbeat_max(announce),

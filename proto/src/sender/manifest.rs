@@ -59,7 +59,7 @@ impl Signer {
     pub(super) fn new(config: &SenderConfig, tag_len: usize) -> Option<Self> {
         let key = config.sign.clone()?;
         let room = usize::from(config.datagram_len).saturating_sub(len_of(0) + tag_len);
-        let most = (room / MANIFEST_HASH_LEN).clamp(1, usize::from(config.k));
+        let most = (room / MANIFEST_HASH_LEN).clamp(1, MOST);
         let has_parity = matches!(config.ahead, crate::config::Ahead::Fixed(1..));
         Some(Self {
             key,
@@ -203,15 +203,14 @@ impl Sender {
         signer.most.saturating_sub(signer.run.hashes.len()).max(1)
     }
 
-    /// Signs what a burst brought, if that is worth a manifest: one that is `room` bytes long at most.
+    /// Signs what left, if it is time to: in a manifest that is `room` bytes long at most.
     pub(super) fn manifest_of_burst(&mut self, room: usize, now: Timestamp) -> Option<Manifest> {
         let has_more = self.window.has_unsent();
         let tag = self.tag_len();
         let signer = self.signer.as_mut()?;
         let count = signer.run.hashes.len();
         let is_due = signer.due(has_more).is_some_and(|due| due <= now);
-        let is_worth_it = is_due || count >= signer.most.min(WORTH_IT);
-        (is_worth_it && len_of(count) + tag <= room).then(|| signer.close(&self.config, now))
+        (is_due && len_of(count) + tag <= room).then(|| signer.close(&self.config, now))
     }
 
     /// Length of a manifest's datagram, in bytes.
@@ -279,9 +278,8 @@ fn len_of(hashes: usize) -> usize {
     HEADER_LEN + MANIFEST_LEN + hashes * MANIFEST_HASH_LEN
 }
 
-/// A manifest of so many packets, or of a full one, is sent as soon as there is room: of full
-/// packets it takes 1.4 %.
-const WORTH_IT: usize = 32;
+/// More packets than two full bursts have are not waited for.
+const MOST: usize = 88;
 
 /// While more is about to leave, what left is signed after this at the latest.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);

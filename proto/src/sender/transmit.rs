@@ -336,7 +336,7 @@ impl Sender {
         }
         let most = self.burst_limit(max, now);
         // A manifest may follow, as the last and shorter one.
-        let most = if self.is_signed() { (most - 1).clamp(1, self.unsigned_room()) } else { most };
+        let most = most.min(self.unsigned_room());
         let limit = self.limit();
         let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
         let mut burst = Burst::default();
