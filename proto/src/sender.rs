@@ -10,10 +10,12 @@
 //! | payload in: what is taken, and when it goes | `sender/intake.rs` |
 //! | messages side by side, payload into packets | `sender/row.rs`, `sender/packetizer.rs` |
 //! | what can still be repaired | `sender/window.rs` |
-//! | who goes next, and how a burst is written | `sender/transmit.rs` |
+//! | who goes next | `sender/transmit.rs` |
+//! | how a burst is written | `sender/burst.rs` |
 //! | how fast, and for whom: pace, budget, slow ones, breaker | `sender/flow.rs`, `sender/flow/` |
 //! | what subscribers say | `sender/feedback.rs` |
-//! | NAKs in, repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count, `sender/few.rs` by unicast |
+//! | NAKs in | `sender/nak.rs` |
+//! | repairs out | `sender/repair.rs` by name, `sender/parity.rs` by count, `sender/few.rs` by unicast |
 //! | parity ahead of loss | `sender/ahead.rs` |
 //! | how many blocks are interleaved | `sender/interleave.rs` |
 //! | late joiners | `sender/catch_up.rs` |
@@ -30,6 +32,7 @@
 
 mod ahead;
 mod audience;
+mod burst;
 mod catch_up;
 mod census;
 mod check;
@@ -43,6 +46,7 @@ mod intake;
 mod interleave;
 mod manifest;
 mod members;
+mod nak;
 mod packetizer;
 mod parity;
 mod phase;
@@ -60,6 +64,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use audience::{Audience, Subscriber};
+pub use burst::{Destination, Transmit};
 pub use check::ConfigError;
 pub use event::{Event, Outcome, Unfinished};
 pub use flow::{BreakerState, Lateness};
@@ -67,7 +72,6 @@ pub use intake::PushError;
 pub use members::Members;
 pub use row::{MessageTooLong, Row};
 pub use stats::SenderStats;
-pub use transmit::{Destination, Transmit};
 
 use crate::config::Tuning;
 use crate::cookie::CookieJar;

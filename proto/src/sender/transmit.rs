@@ -1,75 +1,13 @@
-//! Who goes next, and how a burst is written.
+//! Who goes next.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::burst::{Burst, Leaving};
 use super::parity::{Answer, ParityPacket};
-use super::{Sender, Subscriber, Timer};
-use crate::wire::{
-    self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_NO_DIGEST,
-    FLAG_REPORT_WANTED, Header, Kind, Manifest, Packet,
-};
+use super::{Destination, Sender, Subscriber, Timer, Transmit};
+use crate::wire::{self, Body, CODED_HEADER_LEN, Kind};
 use crate::{Seq, SeqRange, SubscriberId, Timestamp};
-
-/// Where a burst goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Destination {
-    /// To every group of the stream.
-    Group,
-    /// To one subscriber.
-    Unicast(SocketAddr),
-}
-
-/// A burst of datagrams in one buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where it goes.
-    pub destination: Destination,
-    /// What it is.
-    pub kind: Kind,
-    /// Length of each datagram, in bytes; only the last may be shorter.
-    pub segment_len: usize,
-    /// How many.
-    pub datagrams: usize,
-}
-
-/// What leaves, where to and when.
-#[derive(Clone, Copy, Debug)]
-struct Leaving {
-    kind: Kind,
-    to: Destination,
-    at: Timestamp,
-}
-
-/// A burst that is being written.
-#[derive(Clone, Copy, Debug, Default)]
-struct Burst {
-    segment_len: usize,
-    datagrams: usize,
-    is_closed: bool,
-}
-
-impl Burst {
-    /// Whether a datagram of `len` bytes may follow; a shorter one is the last.
-    fn admits(&mut self, len: usize, max: usize) -> bool {
-        if self.datagrams == 0 {
-            self.segment_len = len;
-        }
-        let admits = !self.is_closed && self.datagrams < max && len <= self.segment_len;
-        if admits {
-            self.datagrams += 1;
-            self.is_closed = len < self.segment_len;
-        }
-        admits
-    }
-
-    /// Bytes that one more datagram may have behind those in `buf`, at the end of a burst of at most
-    /// `max`.
-    fn room_after(&self, max: usize, buf: &[u8]) -> usize {
-        let is_full = self.is_closed || self.datagrams >= max;
-        if is_full { 0 } else { self.segment_len.min(MAX_BURST_BYTES.saturating_sub(buf.len())) }
-    }
-}
 
 impl Sender {
     /// Writes the next burst into `buf`, which is cleared, with at most `max_segments` datagrams.
@@ -365,23 +303,6 @@ impl Sender {
         })
     }
 
-    /// Ends a burst with a manifest, which is shorter than what it follows.
-    fn append(
-        &mut self,
-        transmit: Transmit,
-        manifest: Manifest,
-        leaving: Leaving,
-        buf: &mut Vec<u8>,
-    ) -> Transmit {
-        self.write_said(
-            Leaving { kind: Kind::Manifest, ..leaving },
-            0,
-            Body::Manifest(manifest),
-            buf,
-        );
-        Transmit { datagrams: transmit.datagrams + 1, ..transmit }
-    }
-
     fn on_first_sent(&mut self, burst: Burst, bytes: usize, now: Timestamp) {
         let wire = bytes + burst.datagrams * usize::from(self.config.overhead_len);
         let present = self.audience_size();
@@ -390,116 +311,6 @@ impl Sender {
         self.heartbeat.on_data(now);
         self.budget.on_live(wire as u64);
         self.window.evict(self.config.retain.0, self.config.retain_for, now);
-    }
-
-    /// Datagrams of a burst: by the pacer, the caller and the largest UDP payload.
-    fn burst_limit(&mut self, max: usize, now: Timestamp) -> usize {
-        let len = usize::from(self.config.datagram_len);
-        let wire_len = len + usize::from(self.config.overhead_len);
-        let by_size = MAX_BURST_BYTES / len.max(1);
-        self.pacer.burst_datagrams(wire_len, max, now).min(by_size).max(1)
-    }
-
-    fn datagram_len(&self, seq: Seq) -> Option<usize> {
-        let slot = self.window.get(seq)?;
-        Some(CODED_HEADER_LEN + CODED_PREFIX_LEN + slot.payload.len() + self.tag_len())
-    }
-
-    fn header(&mut self, leaving: Leaving, flags: u8) -> Header {
-        let key_epoch = self.key_epoch();
-        let number = match leaving.to {
-            Destination::Group => &mut self.numbers.0,
-            Destination::Unicast(_) => &mut self.numbers.1,
-        };
-        let header = Header {
-            kind: leaving.kind,
-            flags,
-            key_epoch,
-            stream: self.config.stream,
-            session: self.config.session,
-            number: *number,
-            sent_at: leaving.at.to_wire(),
-        };
-        *number += 1;
-        header
-    }
-
-    fn write_coded(&mut self, leaving: Leaving, seq: Seq, buf: &mut Vec<u8>) {
-        let depth_log2 = self.window.get(seq).map_or(0, |slot| slot.depth_log2);
-        let header = self.header(leaving, depth_log2);
-        let Some(slot) = self.window.get(seq) else { return };
-        let start = buf.len();
-        wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
-        let prefix = CodedPrefix {
-            len: u16::try_from(slot.payload.len()).unwrap_or(u16::MAX),
-            flags: slot.flags,
-            first_record: slot.first_record,
-            first_sent: slot.first_sent.unwrap_or(leaving.at).to_wire(),
-        };
-        prefix.write(buf);
-        buf.extend_from_slice(&slot.payload);
-        if leaving.kind == Kind::Data {
-            self.hash(seq, buf, start + CODED_HEADER_LEN, leaving.at);
-        }
-        self.seal(start, buf);
-    }
-
-    pub(super) fn write_control(
-        &mut self,
-        to: Destination,
-        body: Body,
-        now: Timestamp,
-        buf: &mut Vec<u8>,
-    ) -> Transmit {
-        let leaving = Leaving { kind: body.kind(), to, at: now };
-        let waits = self.window.has_unsent() || self.phase.is_waiting();
-        let mut flags = 0;
-        if leaving.kind == Kind::Heartbeat {
-            flags = self.window.last_closed().depth_log2;
-            flags |= if waits { FLAG_REPORT_WANTED } else { 0 };
-        } else if leaving.kind == Kind::Announce && !self.config.is_hashed {
-            flags = FLAG_NO_DIGEST;
-        }
-        self.write_said(leaving, flags, body, buf);
-        Transmit { destination: to, kind: leaving.kind, segment_len: buf.len(), datagrams: 1 }
-    }
-
-    /// Appends what is no payload, signed and sealed.
-    fn write_said(&mut self, leaving: Leaving, flags: u8, body: Body, buf: &mut Vec<u8>) {
-        let header = self.header(leaving, flags);
-        let start = buf.len();
-        wire::encode(&Packet { header, body }, buf);
-        self.sign(leaving.kind, start, buf);
-        self.seal(start, buf);
-        self.count(leaving, 1, buf.len() - start);
-    }
-
-    /// Counts a burst, and gives it if there is something in it.
-    fn sent(&mut self, leaving: Leaving, burst: Burst, buf: &[u8]) -> Option<Transmit> {
-        if burst.datagrams == 0 {
-            return None;
-        }
-        self.pacer.on_burst(leaving.at);
-        self.count(leaving, burst.datagrams, buf.len());
-        let Burst { segment_len, datagrams, .. } = burst;
-        let Leaving { kind, to: destination, .. } = leaving;
-        Some(Transmit { destination, kind, segment_len, datagrams })
-    }
-
-    fn count(&mut self, leaving: Leaving, datagrams: usize, bytes: usize) {
-        let counts = match leaving.to {
-            Destination::Group => &mut self.stats.group,
-            Destination::Unicast(_) => &mut self.stats.unicast,
-        };
-        counts.add(leaving.kind, datagrams as u64, bytes as u64);
-        let wire_bytes = bytes + datagrams * usize::from(self.config.overhead_len);
-        self.stats.wire_bytes += wire_bytes as u64;
-        if leaving.kind.is_coded() {
-            self.pacer.on_sent(wire_bytes, leaving.at);
-        } else {
-            self.pacer.on_unpaced(wire_bytes);
-        }
-        self.cap.on_sent(wire_bytes as u64);
     }
 }
 
@@ -511,6 +322,3 @@ const LEAST_AHEAD: u64 = 64;
 
 /// 1 / 4 of a fixed rate may go to late joiners.
 const CATCH_UP_SHARE: u32 = 4;
-
-/// The largest UDP payload over IPv4 is 65,507 bytes, GSO or not.
-const MAX_BURST_BYTES: usize = 65_000;
