@@ -48,6 +48,25 @@ pub(crate) fn is_statement(kind: Kind) -> bool {
         && !matches!(kind, Kind::Manifest | Kind::CookieChallenge)
 }
 
+/// The same of a coded body that stands in `datagram` from `at` on, behind a header that is longer than
+/// session and seq: they take its place for as long as it takes, and nothing is copied.
+pub(crate) fn hash_in_place(
+    session: SessionId,
+    seq: Seq,
+    datagram: &mut [u8],
+    at: usize,
+) -> Option<PacketHash> {
+    let packet = datagram.get_mut(at.checked_sub(16)?..)?;
+    let place = packet.first_chunk_mut::<16>()?;
+    let header = *place;
+    *place = (u128::from(session.0) << 64 | u128::from(seq.0)).to_be_bytes();
+    let hash = digest(&SHA256, packet).as_ref().first_chunk().copied();
+    if let Some(place) = packet.first_chunk_mut() {
+        *place = header;
+    }
+    hash
+}
+
 /// A packet that was sent, signed: a signature is appended to what stands from `start` on.
 pub(crate) fn sign_statement(key: &SigningKey, start: usize, datagram: &mut Vec<u8>) {
     let said = datagram.get(start..).unwrap_or_default();

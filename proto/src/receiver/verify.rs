@@ -243,7 +243,8 @@ impl Receiver {
         if manifest.started_us != session.started_us || range.end > session.last() {
             return Err(Discard::Malformed);
         }
-        if range.end <= session.window.next() || verifier.proofs.known.contains_key(&range.first) {
+        let is_covered = range.clamp_to(verifier.proofs.covered) == range;
+        if range.end <= session.window.next() || is_covered {
             return Ok(());
         }
         if !manifest.is_of(&verifier.key, session.stream, session.id) {
@@ -255,30 +256,35 @@ impl Receiver {
             return Err(Discard::OutOfWindow);
         }
         verifier.proofs.cover(range, now.after(super::nak::REORDER_ALLOWANCE));
-        verifier.proofs.known.insert(range.first, manifest.clone());
-        let due = self.prove(range, now);
+        let due = self.prove(manifest, now);
         self.look_ahead(due.or(self.due_from(now)), now);
         self.forget_proofs();
         Ok(())
     }
 
-    /// Looks at what is here of `range`, whose hashes have come. On a timely stream gives when the
-    /// newest of it that is genuine is no longer wanted.
-    fn prove(&mut self, range: SeqRange, now: Timestamp) -> Option<Timestamp> {
-        let mut newest = None;
-        let next = self.session.as_ref()?.window.next();
-        for seq in range.clamp_to(SeqRange::new(next, range.end)).iter() {
+    /// Looks at what is here of a manifest's packets, and keeps it if some have yet to come. On a timely
+    /// stream gives when the newest of those that are genuine is no longer wanted.
+    fn prove(&mut self, manifest: &Manifest, now: Timestamp) -> Option<Timestamp> {
+        let (mut newest, mut is_whole) = (None, true);
+        for (seq, wanted) in manifest.range().iter().zip(manifest.hashes.iter()) {
             let (Some(verifier), Some(session)) = (&mut self.verifier, &mut self.session) else {
                 return None;
             };
-            let Some((prefix, payload)) = session.window.unproved(seq) else { continue };
+            let Some((prefix, payload)) = session.window.unproved(seq) else {
+                is_whole &= !session.window.is_missing(seq);
+                continue;
+            };
             let body = [&prefix.to_bytes()[..], payload];
-            if verifier.check(session.id, seq, body) == Some(true) {
+            if sign::hash_packet(session.id, seq, body, &mut verifier.scratch) == *wanted {
                 session.window.prove(seq);
                 newest = Some((seq, prefix.first_sent));
             } else {
                 self.disprove(seq, now);
+                is_whole = false;
             }
+        }
+        if let Some(verifier) = self.verifier.as_mut().filter(|_| !is_whole) {
+            verifier.proofs.known.insert(manifest.first, manifest.clone());
         }
         let (seq, first_sent) = newest?;
         let due = self.due_at(first_sent)?;

@@ -28,7 +28,6 @@ pub(super) struct Signer {
     kept: VecDeque<Kept>,
     again: VecDeque<(Timestamp, Seq)>,
     asked: BTreeMap<Seq, Asked>,
-    scratch: Vec<u8>,
 }
 
 /// Packets that left and are in no manifest yet.
@@ -70,17 +69,14 @@ impl Signer {
             kept: VecDeque::new(),
             again: VecDeque::new(),
             asked: BTreeMap::new(),
-            scratch: Vec::new(),
         })
     }
 
     /// A packet leaves for the first time.
-    fn add(&mut self, config: &SenderConfig, seq: Seq, coded_body: &[u8], now: Timestamp) {
+    fn add(&mut self, seq: Seq, hash: PacketHash, now: Timestamp) {
         if self.run.hashes.is_empty() {
             (self.run.first, self.run.since) = (seq, now);
         }
-        let body = [coded_body, &[]];
-        let hash = sign::hash_packet(config.session, seq, body, &mut self.scratch);
         self.run.hashes.push(hash);
     }
 
@@ -191,9 +187,10 @@ impl Sender {
     }
 
     /// A packet leaves for the first time; its coded body is the end of `buf`, from `at` on.
-    pub(super) fn hash(&mut self, seq: Seq, buf: &[u8], at: usize, now: Timestamp) {
-        if let Some(signer) = &mut self.signer {
-            signer.add(&self.config, seq, buf.get(at..).unwrap_or_default(), now);
+    pub(super) fn hash(&mut self, seq: Seq, buf: &mut [u8], at: usize, now: Timestamp) {
+        let Some(signer) = &mut self.signer else { return };
+        if let Some(hash) = sign::hash_in_place(self.config.session, seq, buf, at) {
+            signer.add(seq, hash, now);
         }
     }
 
@@ -249,18 +246,20 @@ impl Sender {
         due.into_iter().flatten().min()
     }
 
-    /// Somebody lacks manifests, at `by` where that is proven; says how many are given again.
+    /// Somebody lacks manifests, at `by` where that is proven: at most so many are given again.
     pub(super) fn ask_for_manifests(
         &mut self,
         ranges: impl Iterator<Item = SeqRange>,
         most: u64,
         by: Option<SocketAddr>,
         now: Timestamp,
-    ) -> u64 {
+    ) {
         let due = now.after(self.merge_window());
-        let Some(signer) = &mut self.signer else { return 0 };
-        let ask = |count, range| count + signer.ask(range, most - count, (by, due), now);
-        ranges.fold(0, ask)
+        let Some(signer) = &mut self.signer else { return };
+        let mut room = most;
+        for range in ranges {
+            room -= signer.ask(range, room, (by, due), now);
+        }
     }
 
     /// The manifest whose last packet is the one before `end`: a late joiner who was given that

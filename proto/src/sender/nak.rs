@@ -65,8 +65,9 @@ impl Sender {
         needs.dedup_by_key(|need| need.block);
         let needs = self.ask_by_count(&needs, named, now);
         let manifests = nak.manifests.iter().map(|range| range.to_seqs());
-        let manifests = self.ask_for_manifests(manifests, room, is_known.then_some(from), now);
-        let more = self.pending_repairs().saturating_sub(pending) + manifests;
+        self.ask_for_manifests(manifests, room, is_known.then_some(from), now);
+        // Manifests leave at once, each once in a round trip: nobody owes them for long.
+        let more = self.pending_repairs().saturating_sub(pending);
         self.budget.askers.charge(from.ip(), more * self.full_wire_len());
         self.refuse_over_budget(nak, over_budget, from, now)?;
         self.confirm(fresh, needs)?;

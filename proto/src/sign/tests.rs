@@ -102,5 +102,10 @@ fn a_packet_is_hashed_with_its_session_and_place() {
     let session = SessionId(0x0102_0304_0506_0708);
     let mut scratch = Vec::new();
     let hash = hash_packet(session, Seq(7), [b"abc", b"de"], &mut scratch);
+    let mut datagram = b"............a header of more than 16 bytesabcde".to_vec();
+    let (before, at) = (datagram.clone(), datagram.len() - 5);
+    assert_eq!(hash_in_place(session, Seq(7), &mut datagram, at), Some(hash));
+    assert_eq!(datagram, before);
+    assert_eq!(hash_in_place(session, Seq(7), &mut datagram, 15), None);
     assert_eq!(hex(&hash), "51c7d13371b44cb62e0f7c175ea00cf6");
 }
