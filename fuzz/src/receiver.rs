@@ -213,7 +213,7 @@ impl Play {
         Ok(())
     }
 
-    /// A packet of the document, in this session, with one byte changed.
+    /// A packet of the document, moved into the fuzzed session, with one byte changed.
     fn hear_golden(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         self.is_honest = false;
         let mut datagram = u.choose(crate::golden::all())?.clone();

@@ -211,7 +211,7 @@ impl Play {
         Ok(())
     }
 
-    /// A packet of the document, in this session, with one byte changed.
+    /// A packet of the document, moved into the fuzzed session, with one byte changed.
     fn hear_golden(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let mut datagram = u.choose(crate::golden::all())?.clone();
         crate::golden::readdress(&mut datagram, STREAM, SESSION);

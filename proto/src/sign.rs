@@ -94,7 +94,7 @@ impl Manifest {
         manifest
     }
 
-    /// Whether `key` made it for this session.
+    /// Whether `key` made it for `session` of `stream`.
     pub(crate) fn is_of(&self, key: &Verifying, stream: StreamId, session: SessionId) -> bool {
         key.is_of(&[MANIFEST, &self.signed(stream, session)], &self.signature)
     }
