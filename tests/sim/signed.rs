@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use proto::config::Ahead;
+use proto::config::{Ahead, Interleave};
 use proto::receiver::GapCause;
 use proto::seal::{Cause, Key};
 use proto::sign::{PublicKey, SigningKey};
@@ -218,6 +218,25 @@ fn a_member_turned_bad_has_nothing_delivered_and_nothing_lost() {
             let kept = stats.packets_delivered + stats.packets_forged + stats.packets_unverified;
             assert!(kept <= stats.packets_placed + stats.packets_recovered);
         }
+    }
+}
+
+/// Blocks of a slow stream are closed by time: their lengths differ, and forged ones begin within true ones.
+#[test]
+fn a_block_that_a_forged_one_begins_in_is_mended_all_the_same() {
+    for seed in 0..8 {
+        let source = source(1_500_000);
+        let mut segment = segment(seed, three(true));
+        (segment.loss, segment.jitter) = (0.01, Duration::from_millis(2));
+        segment.special = |config| {
+            (config.rate, config.k) = (Some("8M".parse().unwrap()), 64);
+            config.interleave = Interleave::Fixed(1);
+        };
+        let mut forger = forger(seed);
+        segment.attacker = Some(Box::new(move |overheard| forger.forge(overheard)));
+        segment.attacker_as = publisher_at();
+        segment.publish(10, key(1), &source);
+        (0..3).for_each(|place| segment.assert_whole(place, &source));
     }
 }
 

@@ -325,6 +325,7 @@ impl Receiver {
             return Err(Discard::Malformed);
         }
         session.end = Some(*end);
+        self.forget_beyond(end.lead);
         self.on_report_wanted(now);
         self.speak_up_at_the_end(now);
         self.on_extent(Seq::ZERO, end.lead, due, now);

@@ -87,12 +87,17 @@ impl Blocks {
         is_news
     }
 
-    /// Keeps a parity symbol; a second one of the same place is not kept.
+    /// Keeps a parity symbol; a second one of the same place is not kept. One of another length than
+    /// the first shows that somebody lies: who waited for more that fit a false one would wait for ever.
     pub(super) fn add_parity(&mut self, start: Seq, place: u8, body: Bytes) -> bool {
         let Some(block) = self.get_mut(start) else { return false };
         let known = block.parity.iter().any(|(other, _)| *other == place);
         let fits = block.parity.first().is_none_or(|(_, other)| other.len() == body.len());
-        if known || !fits || block.is_poisoned {
+        if !fits {
+            self.poison(start);
+            return false;
+        }
+        if known || block.is_poisoned {
             return false;
         }
         block.parity.push((place, body));
@@ -115,6 +120,13 @@ impl Blocks {
         if let Some(block) = self.get_mut(start) {
             block.is_poisoned = true;
         }
+    }
+
+    /// Somebody sent what is not `seq`: whichever of the blocks that have it is the true one.
+    pub(super) fn poison_around(&mut self, seq: Seq) {
+        let has = |(start, block): &(Seq, &Block)| block.has(*start, seq);
+        let around: Vec<Seq> = self.up_to(seq).filter(has).map(|(start, _)| start).collect();
+        around.into_iter().for_each(|start| self.poison(start));
     }
 
     #[cfg(test)]
@@ -234,12 +246,31 @@ mod tests {
     }
 
     #[test]
+    fn whichever_block_a_false_packet_is_of_is_mended_by_name() {
+        let mut blocks = Blocks::default();
+        blocks.learn(Seq(0), 16, 1);
+        blocks.learn(Seq(1), 16, 1);
+        blocks.learn(Seq(5), 0, 0);
+        blocks.poison_around(Seq(9));
+        let poisoned = [0, 1, 5].map(|start| blocks.get(Seq(start)).unwrap().is_poisoned());
+        assert_eq!(poisoned, [false, true, true], "forged blocks may begin anywhere");
+    }
+
+    #[test]
+    fn parity_of_another_length_is_not_waited_with() {
+        let mut blocks = Blocks::default();
+        blocks.learn(Seq(0), 4, 0);
+        assert!(blocks.add_parity(Seq(0), 1, Bytes::from_static(b"forged")));
+        assert!(!blocks.add_parity(Seq(0), 2, Bytes::from_static(b"ours")));
+        assert!(blocks.get(Seq(0)).unwrap().is_poisoned() && !blocks.has_parity());
+    }
+
+    #[test]
     fn a_symbol_counts_once() {
         let mut blocks = Blocks::default();
         blocks.learn(Seq(0), 4, 0);
         assert!(blocks.add_parity(Seq(0), 1, Bytes::from_static(b"abc")));
         assert!(!blocks.add_parity(Seq(0), 1, Bytes::from_static(b"abc")));
-        assert!(!blocks.add_parity(Seq(0), 2, Bytes::from_static(b"ab")), "another length");
         blocks.forget(Seq(4));
         assert!(!blocks.has_parity());
     }

@@ -120,6 +120,15 @@ impl Proofs {
         });
     }
 
+    /// Nothing of `beyond` was ever sent.
+    fn forget_beyond(&mut self, beyond: SeqRange) {
+        self.wanted.close(beyond);
+        self.waiting.retain_mut(|waiting| {
+            waiting.range.end = waiting.range.end.min(beyond.first);
+            !waiting.range.is_empty()
+        });
+    }
+
     /// When somebody is to be asked, or waited for no longer.
     fn due(&self, longest: Duration) -> Option<Timestamp> {
         let waiting = self.waiting.iter();
@@ -212,6 +221,19 @@ impl Receiver {
     pub(super) fn believable(&self) -> Seq {
         let lead = self.session.as_ref().filter(|_| self.is_verified()).map(|session| session.lead);
         lead.map_or(Seq(u64::MAX), |lead| lead.plus(AHEAD))
+    }
+
+    /// The stream ends before `end`: what waits for its hash beyond was never sent.
+    pub(super) fn forget_beyond(&mut self, end: Seq) {
+        let (Some(verifier), Some(session)) = (&mut self.verifier, &mut self.session) else {
+            return;
+        };
+        let beyond = SeqRange::new(end, session.window.end().max(end));
+        for seq in session.window.unproved_in(beyond).iter().flat_map(SeqRange::iter) {
+            session.window.reject(seq);
+            self.stats.packets_forged += 1;
+        }
+        verifier.proofs.forget_beyond(beyond);
     }
 
     /// What is not signed tells that packets up to `lead` were sent.
@@ -310,10 +332,8 @@ impl Receiver {
 
     /// Somebody sends what the publisher did not: the block of `seq` is mended by name alone.
     pub(super) fn poison(&mut self, seq: Seq) {
-        let Some(session) = &mut self.session else { return };
-        let block = session.blocks.containing(seq).map(|(start, _)| start);
-        if let Some(start) = block {
-            session.blocks.poison(start);
+        if let Some(session) = &mut self.session {
+            session.blocks.poison_around(seq);
         }
     }
 

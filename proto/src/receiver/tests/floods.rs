@@ -107,3 +107,24 @@ fn a_hundred_thousand_sessions_leave_nothing_behind() {
     is_bounded(&bench);
     assert_eq!(bench.receiver.session(), Some(SessionId(1_000 + MANY - 1)));
 }
+
+/// Else more parity is asked for without end: it does not fit what is here, which was counted.
+#[test]
+fn false_parity_of_another_length_does_not_keep_a_block_from_being_mended() {
+    let mut bench = Bench::known(|announce| announce.group_size = 0);
+    let parity = |index, len: usize| {
+        let body = Bytes::from(vec![index; len]);
+        Body::Parity(Coded { index, k: 8, body, ..coded(0, START) })
+    };
+    for seq in [0, 1, 3, 4, 6, 7, 8, 9] {
+        bench.closed(seq);
+    }
+    bench.hear(parity(8, 40));
+    bench.run(millis(100));
+    assert!(bench.needs().contains(&need(0, 1)), "it is believed: {:?}", bench.needs());
+    bench.hear(parity(9, wire::CODED_PREFIX_LEN + 10));
+    bench.said.clear();
+    bench.run(millis(2_000));
+    assert_eq!(bench.asked().first(), Some(&vec![range(2, 3), range(5, 6)]));
+    assert_eq!(bench.needs(), []);
+}
