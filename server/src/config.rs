@@ -9,7 +9,6 @@ pub mod route;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use host::http::HttpAddress;
@@ -30,7 +29,7 @@ use crate::admission::AdmissionConfig;
 use crate::flags::input::InputSpec;
 use crate::flags::value::{Digest, Rate, Threshold, WaitFor};
 use crate::flags::{DEFAULT_RETAIN, StreamFlags};
-use crate::input::{InputConfig, Queue};
+use crate::input::InputConfig;
 use crate::operator::OperatorSocket;
 use crate::report::Talk;
 
@@ -118,12 +117,12 @@ impl Config {
     }
 
     /// One stream of what the program pushes into `queue`.
-    pub(crate) fn of_queue(
+    pub(crate) fn of_program(
         flags: StreamFlags,
         metrics: Option<HttpAddress>,
-        queue: Arc<Queue>,
+        input: (InputConfig, StreamMode),
     ) -> Result<Self, ConfigError> {
-        Self::of(vec![StreamConfig::of_queue(flags, queue)?], metrics, Talk::Silent)
+        Self::of(vec![StreamConfig::of_program(flags, input)?], metrics, Talk::Silent)
     }
 
     fn of(
@@ -211,12 +210,16 @@ impl StreamConfig {
         Self::of(flags, name, input, mode)
     }
 
-    fn of_queue(flags: StreamFlags, queue: Arc<Queue>) -> Result<Self, ConfigError> {
+    fn of_program(
+        flags: StreamFlags,
+        (input, mode): (InputConfig, StreamMode),
+    ) -> Result<Self, ConfigError> {
+        let unnamed = if mode == StreamMode::Messages { QUEUE_NAME } else { MEMORY_NAME };
         let name = match &flags.name {
             Some(name) => name.clone(),
-            None => QUEUE_NAME.parse()?,
+            None => unnamed.parse()?,
         };
-        Self::of(flags, name, InputConfig::Queue(queue), StreamMode::Messages)
+        Self::of(flags, name, input, mode)
     }
 
     fn of(
@@ -454,6 +457,9 @@ const DEFAULT_BLOCK: u8 = 64;
 
 /// What a stream of a program's own messages is called if nobody says.
 const QUEUE_NAME: &str = "messages";
+
+/// The same of bytes in its memory.
+const MEMORY_NAME: &str = "bytes";
 
 /// Subscribers report ten times a second: less silence than this is none.
 const SHORTEST_SLOW: Duration = Duration::from_millis(500);

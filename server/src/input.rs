@@ -2,6 +2,7 @@
 //! the program.
 
 mod live;
+mod memory;
 mod outbox;
 mod pieces;
 mod queue;
@@ -25,6 +26,7 @@ use host::shutdown::Shutdown;
 use proto::sender::Row;
 
 pub use self::live::Live;
+pub use self::memory::{Memory, Taking};
 use self::outbox::Outbox;
 pub use self::queue::{Queue, SendError};
 use self::reader::Reader;
@@ -45,6 +47,8 @@ pub enum InputConfig {
     Udp(UdpInput),
     /// Messages that the program pushes.
     Queue(Arc<Queue>),
+    /// Bytes that the program has.
+    Memory(Memory),
 }
 
 /// An input that was opened, and waits to be started.
@@ -98,6 +102,8 @@ pub enum Items {
     Thread(Receiver<Item>),
     /// From the program.
     Queue(Arc<Queue>),
+    /// From the program's memory.
+    Memory(Taking),
 }
 
 /// What an input and whoever takes from it say to each other beside what is handed over.
@@ -131,6 +137,7 @@ enum Source {
     Reader(Reader),
     Udp(udp::Listener),
     Queue(Arc<Queue>),
+    Memory(Memory),
 }
 
 impl InputConfig {
@@ -159,7 +166,10 @@ impl InputConfig {
             (Self::Stdin, Self::Stdin) => true,
             (Self::Udp(one), Self::Udp(two)) => one.is_same(two),
             (Self::Queue(one), Self::Queue(two)) => Arc::ptr_eq(one, two),
-            (Self::File(_) | Self::Stdin | Self::Udp(_) | Self::Queue(_), _) => false,
+            // What is in memory goes out once.
+            (Self::File(_) | Self::Stdin | Self::Udp(_) | Self::Queue(_) | Self::Memory(_), _) => {
+                false
+            }
         }
     }
 
@@ -193,6 +203,10 @@ impl InputConfig {
                 let source = Source::Queue(Arc::clone(queue));
                 Ok(Input { source, len: None, is_live: false })
             }
+            Self::Memory(memory) => {
+                let len = Some(memory.len());
+                Ok(Input { source: Source::Memory(memory.clone()), len, is_live: false })
+            }
         }
     }
 }
@@ -222,6 +236,10 @@ impl Input {
                 queue.connect(wake, counters);
                 return Ok(Items::Queue(queue));
             }
+            Source::Memory(memory) => {
+                wake.wake();
+                return Ok(Items::Memory(memory.begin(handling, counters)));
+            }
             Source::Udp(listener) => {
                 live.add(listener, Outbox::new(sender, wake, counters, digest), stop);
             }
@@ -244,10 +262,11 @@ impl Items {
     /// # Errors
     ///
     /// When there is none, or an input thread ended without a word.
-    pub fn try_recv(&self) -> Result<Item, TryRecvError> {
+    pub fn try_recv(&mut self) -> Result<Item, TryRecvError> {
         match self {
             Self::Thread(items) => items.try_recv(),
             Self::Queue(queue) => queue.take().ok_or(TryRecvError::Empty),
+            Self::Memory(taking) => Ok(taking.next()),
         }
     }
 

@@ -20,6 +20,8 @@ enum Contestant {
     /// As fast as it goes, lost or not.
     Raw(usize),
     Ours(Digest),
+    /// What the publisher has in memory.
+    Memory,
     Peer(Peer),
 }
 
@@ -79,6 +81,7 @@ fn series(wanted: &Wanted, ours: &Ours, report: &Report) -> Vec<Series> {
                 all.extend([1, SEGMENTS].map(Contestant::Raw).map(of));
             }
             all.extend(digests.iter().copied().map(Contestant::Ours).map(of));
+            all.push(of(Contestant::Memory));
             let peers = peers.iter().filter(|it| it.is_reliable() || scene.loss_percent == 0);
             all.extend(peers.map(|peer| of(Contestant::Peer(*peer))));
         }
@@ -114,6 +117,7 @@ impl Contestant {
             Self::Raw(segments) => format!("raw GSO {segments}, unpaced"),
             Self::Ours(Digest::Sha256) => "onecast".to_owned(),
             Self::Ours(Digest::None) => "onecast, no digest".to_owned(),
+            Self::Memory => "onecast, from memory".to_owned(),
             Self::Peer(peer) => peer.name().to_owned(),
         }
     }
@@ -135,6 +139,7 @@ impl Contestant {
                     .run(stage, scene)
             }
             Self::Ours(digest) => ours.run(stage, scene, digest),
+            Self::Memory => ours.run_from_memory(stage, scene),
             Self::Peer(peer) => peer.run(stage, scene),
         }
     }

@@ -120,6 +120,9 @@ pub(crate) enum Role {
     /// Counts them
     #[command(hide = true)]
     FloodReceive(crate::library::flood::Flooding),
+    /// Sends bytes from memory by onecast's library
+    #[command(hide = true)]
+    Pour(crate::library::bytes::Pouring),
 }
 
 impl Wanted {

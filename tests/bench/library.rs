@@ -1,5 +1,6 @@
-//! Messages through onecast's two libraries, each in a process of its own.
+//! What onecast's two libraries carry, each end in a process of its own.
 
+pub(crate) mod bytes;
 pub(crate) mod flood;
 pub(crate) mod ping;
 

@@ -59,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Some(Role::PingReceive(pinging)) => library::ping::receive(pinging),
         Some(Role::FloodSend(flooding)) => library::flood::send(flooding),
         Some(Role::FloodReceive(flooding)) => library::flood::receive(flooding),
+        Some(Role::Pour(pouring)) => library::bytes::send(pouring),
         None => measure(&cli.wanted),
     }
 }

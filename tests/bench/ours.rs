@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::program::{Program, wait_for_all};
+use crate::raw::run::this_program;
 use crate::scene::{Sample, Scene, egress};
 use crate::stage::Stage;
 
@@ -113,8 +114,19 @@ impl Ours {
         digest: Digest,
     ) -> anyhow::Result<Sample> {
         let publisher = if digest == Digest::None { &["--digest", "none"][..] } else { &[] };
-        let publisher = publisher.iter().map(|flag| (*flag).to_owned()).collect();
-        self.run_with(stage, scene, [publisher, Vec::new()])
+        let publisher: Vec<_> = publisher.iter().map(|flag| (*flag).to_owned()).collect();
+        self.run_with(stage, scene, &[], || self.publish(stage, scene, &publisher))
+    }
+
+    /// The same of bytes that the publisher has in memory, by the library; without a digest.
+    pub(crate) fn run_from_memory(&self, stage: &Stage, scene: &Scene) -> anyhow::Result<Sample> {
+        self.run_with(stage, scene, &[], || {
+            let host = stage.publisher()?;
+            let mut command = this_program("pour", &scene.group(0).to_string())?;
+            command.args(["--at", &host.addr4().to_string(), "--bytes", &scene.bytes.to_string()]);
+            command.args(["--subscribers", &scene.subscribers.to_string()]);
+            Program::start(host, command)
+        })
     }
 
     /// The same, protected.
@@ -124,29 +136,31 @@ impl Ours {
         scene: &Scene,
         protection: Protection,
     ) -> anyhow::Result<Sample> {
-        self.run_with(stage, scene, self.flags(stage, protection)?)
+        let [publisher, subscriber] = self.flags(stage, protection)?;
+        self.run_with(stage, scene, &subscriber, || self.publish(stage, scene, &publisher))
     }
 
     fn run_with(
         &self,
         stage: &Stage,
         scene: &Scene,
-        [publishers, receivers]: [Vec<String>; 2],
+        receivers: &[String],
+        publish: impl FnOnce() -> anyhow::Result<Program>,
     ) -> anyhow::Result<Sample> {
-        let endpoint = format!("udp://{}", scene.group(0));
+        let endpoint = endpoint(scene);
         let mut subscribers = Vec::new();
         for host in stage.subscribers(scene.subscribers)? {
             let mut command = self.command(stage, "subscriber", "receive", &endpoint);
             let control = stage.path(&format!("{}.control", host.name()));
             command.args(["-o", "/dev/null", "--name", host.name(), "--control"]).arg(control);
-            command.args(&receivers);
+            command.args(receivers);
             subscribers.push(Program::start(host, command)?);
         }
         for subscriber in &mut subscribers {
             subscriber.wait_for("\"joined\"", PATIENCE)?;
         }
         let before = egress(stage)?;
-        let mut publisher = [self.publish(stage, scene, &endpoint, &publishers)?];
+        let mut publisher = [publish()?];
         wait_for_all(&mut subscribers, scene.patience())?;
         wait_for_all(&mut publisher, scene.patience())?;
         let egress = egress(stage)? - before;
@@ -154,16 +168,11 @@ impl Ours {
         sample(scene, publisher, &subscribers, egress)
     }
 
-    fn publish(
-        &self,
-        stage: &Stage,
-        scene: &Scene,
-        endpoint: &str,
-        flags: &[String],
-    ) -> anyhow::Result<Program> {
+    fn publish(&self, stage: &Stage, scene: &Scene, flags: &[String]) -> anyhow::Result<Program> {
+        let endpoint = endpoint(scene);
         let mut command = self.command(stage, "publisher", "send", "--to");
         let wait_for = format!("{},20s", scene.subscribers);
-        command.args([endpoint, "--wait-for", &wait_for]).arg(stage.file(scene.bytes)?);
+        command.args([&endpoint, "--wait-for", &wait_for]).arg(stage.file(scene.bytes)?);
         command.args(flags);
         Program::start(stage.publisher()?, command)
     }
@@ -175,6 +184,10 @@ impl Ours {
         command.current_dir(stage.path(""));
         command
     }
+}
+
+fn endpoint(scene: &Scene) -> String {
+    format!("udp://{}", scene.group(0))
 }
 
 fn sample(

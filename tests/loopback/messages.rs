@@ -151,6 +151,29 @@ fn a_flush_sends_what_would_linger() {
 }
 
 #[test]
+fn bytes_in_memory_are_one_stream_without_boundaries() {
+    let endpoint = "udp://239.255.42.15:5075";
+    let mut subscriber = subscriber(endpoint).hashed(true).join().unwrap();
+    let piece = bytes::Bytes::from((0..1_000_000_u32).map(|at| at as u8).collect::<Vec<_>>());
+    let pieces = vec![piece.clone(), piece.slice(..7), piece];
+    let whole = pieces.concat();
+    let publisher = publisher(endpoint).hashed(true);
+    let sent = thread::spawn(move || publisher.send_all(pieces).unwrap());
+    let mut got = Vec::new();
+    while let Some(event) = subscriber.recv().unwrap() {
+        match event {
+            Event::Session(session) => assert_eq!(session.name.as_str(), "bytes"),
+            Event::Message(bytes) => got.extend_from_slice(&bytes),
+            gap @ Event::Gap { .. } => panic!("{gap:?}"),
+            Event::End(end) => assert!(end.is_whole()),
+        }
+    }
+    assert!(got == whole);
+    let sent = sent.join().unwrap();
+    assert!(sent.is_complete() && sent.streams[0].source_sha256.is_some());
+}
+
+#[test]
 fn who_reads_slowly_holds_a_reliable_stream_back() {
     let endpoint = "udp://239.255.42.4:5064";
     let mut subscriber = subscriber(endpoint).window("4MiB".parse().unwrap()).join().unwrap();

@@ -6,10 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use bytes::Bytes;
 use host::http::HttpAddress;
 use host::interface::InterfaceSpec;
 use host::shutdown::Shutdown;
-use proto::wire::Name;
+use proto::wire::{Name, StreamMode};
 
 use super::Publisher;
 use crate::admission::AdmissionConfig;
@@ -17,7 +18,8 @@ use crate::config::Config;
 use crate::flags::StreamFlags;
 use crate::flags::target::Target;
 use crate::flags::value::{Digest, Rate, WaitFor};
-use crate::input::Queue;
+use crate::input::{InputConfig, Memory, Queue};
+use crate::report::Summary;
 use crate::run::Run;
 
 /// Makes a [`Publisher`]. Every value can be written as on the command line and parsed:
@@ -138,9 +140,8 @@ impl Builder {
         let digest = *self.flags.digest.get_or_insert(Digest::None);
         let queue = Arc::new(Queue::new(digest == Digest::Sha256));
         let lingers = self.flags.linger.is_some_and(|linger| !linger.is_zero());
-        let mut config = Config::of_queue(self.flags, self.metrics, Arc::clone(&queue))?;
-        config.spin = self.spin;
-        let config = config.with_admission(self.admission)?;
+        let input = (InputConfig::Queue(Arc::clone(&queue)), StreamMode::Messages);
+        let config = self.config(input)?;
         let run = Run::start(&config, Shutdown::new())?;
         let turns = (!lingers).then(|| run.turns());
         let admission = run.admission();
@@ -149,5 +150,24 @@ impl Builder {
             .spawn(move || run.finish())
             .context("no thread for a publisher")?;
         Ok(Publisher { queue, turns, admission, thread: Some(thread) })
+    }
+
+    /// Sends these bytes, one piece after the other, as one stream without boundaries, and waits until all
+    /// was sent and every subscriber has it or was let go. Nothing is copied but to the wire, and
+    /// no thread reads ahead; a digest, if [`Builder::hashed`] asks for it, is computed by the thread that sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`] and [`Publisher::close`].
+    pub fn send_all(mut self, pieces: Vec<Bytes>) -> anyhow::Result<Summary> {
+        self.flags.digest.get_or_insert(Digest::None);
+        let config = self.config((InputConfig::Memory(Memory::new(pieces)), StreamMode::Bytes))?;
+        Run::start(&config, Shutdown::new())?.finish()
+    }
+
+    fn config(self, input: (InputConfig, StreamMode)) -> anyhow::Result<Config> {
+        let mut config = Config::of_program(self.flags, self.metrics, input)?;
+        config.spin = self.spin;
+        Ok(config.with_admission(self.admission)?)
     }
 }
