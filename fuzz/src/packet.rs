@@ -6,8 +6,8 @@ use proto::poll::Poll;
 use proto::wire::{
     Announce, Body, Bye, ByeReason, CatchUpAccept, CatchUpRequest, Coded, CodedPrefix,
     CookieChallenge, CookieReply, End, Evict, EvictReason, Heartbeat, KeyRequest, KeyUpdate, Kind,
-    List, Losses, Manifest, Nak, Name, Ncf, Need, Range, Refused, RefusedReason, Register, Report,
-    ReportState, StreamMode,
+    List, Losses, Manifest, Nak, Name, Ncf, Need, PacketHash, Range, Refused, RefusedReason,
+    Register, Report, ReportState, StreamMode,
 };
 use proto::{Seq, SubscriberId, WireTime};
 
@@ -92,7 +92,7 @@ fn membership(kind: Kind, near: Near, u: &mut Unstructured<'_>) -> Result<Body> 
 fn protection(kind: Kind, near: Near, u: &mut Unstructured<'_>) -> Result<Body> {
     Ok(match kind {
         Kind::Manifest => {
-            let hashes = (0..u.int_in_range(1..=255_u8)?).map(|place| [place; 16]);
+            let hashes = (0..u.int_in_range(1..=255_u8)?).map(|place| PacketHash([place; 16]));
             let signature = [u.arbitrary()?; 64];
             Body::Manifest(Manifest {
                 first: seq(near, u)?,

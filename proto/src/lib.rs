@@ -25,7 +25,7 @@
 //! | how long to wait before asking | [`backoff`] |
 //!
 //! `docs/PROTOCOL.md` gives every packet field by field, with the rules and test vectors.
-// Not `forbid`: `fec/simd.rs` expects it, the one place in this crate.
+// Not `forbid`: `fec/simd.rs` and `sign/lanes.rs` expect it, where vectors compute, and nothing else does.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

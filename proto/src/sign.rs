@@ -8,37 +8,23 @@
 //! | you look for | open |
 //! |---|---|
 //! | keys, and how they are written | `sign/key.rs` |
+//! | what is hashed of a packet | `sign/hashed.rs` |
+//! | hashes of many packets at once | `sign/lanes.rs` |
 //! | what is signed of a packet, and of a manifest | here |
 
+mod hashed;
 mod key;
+mod lanes;
 #[cfg(test)]
 mod tests;
 
-use aws_lc_rs::digest::{SHA256, digest};
-
+pub(crate) use hashed::Hashed;
 pub use key::{PublicKey, PublicKeyError, SigningKey};
 pub(crate) use key::{SIGNATURE_LEN, Verifying};
+pub(crate) use lanes::hash_all;
 
-use crate::wire::{self, HEADER_LEN, Kind, Manifest};
+use crate::wire::{self, HEADER_LEN, Kind, Manifest, PacketHash};
 use crate::{Seq, SessionId, StreamId};
-
-/// SHA-256 of a data packet, its first 16 bytes.
-pub(crate) type PacketHash = [u8; 16];
-
-/// Hashes what a manifest has of a packet; `scratch` is memory to put it together in.
-pub(crate) fn hash_packet(
-    session: SessionId,
-    seq: Seq,
-    coded_body: [&[u8]; 2],
-    scratch: &mut Vec<u8>,
-) -> PacketHash {
-    scratch.clear();
-    scratch.extend_from_slice(&session.0.to_be_bytes());
-    scratch.extend_from_slice(&seq.0.to_be_bytes());
-    coded_body.iter().for_each(|part| scratch.extend_from_slice(part));
-    let hash = digest(&SHA256, scratch);
-    hash.as_ref().first_chunk().copied().unwrap_or_default()
-}
 
 /// Whether a publisher's packet of this kind bears a signature. The hashes of data are signed instead, and
 /// an answer to a challenge that was none costs nothing but a packet.
@@ -46,25 +32,6 @@ pub(crate) fn is_statement(kind: Kind) -> bool {
     !kind.is_coded()
         && !kind.is_feedback()
         && !matches!(kind, Kind::Manifest | Kind::CookieChallenge)
-}
-
-/// The same of a coded body that stands in `datagram` from `at` on, behind a header that is longer than
-/// session and seq: they take its place for as long as it takes, and nothing is copied.
-pub(crate) fn hash_in_place(
-    session: SessionId,
-    seq: Seq,
-    datagram: &mut [u8],
-    at: usize,
-) -> Option<PacketHash> {
-    let packet = datagram.get_mut(at.checked_sub(16)?..)?;
-    let place = packet.first_chunk_mut::<16>()?;
-    let header = *place;
-    *place = (u128::from(session.0) << 64 | u128::from(seq.0)).to_be_bytes();
-    let hash = digest(&SHA256, packet).as_ref().first_chunk().copied();
-    if let Some(place) = packet.first_chunk_mut() {
-        *place = header;
-    }
-    hash
 }
 
 /// A packet that was sent, signed: a signature is appended to what stands from `start` on.
@@ -106,7 +73,7 @@ impl Manifest {
         signed.extend_from_slice(&self.first.0.to_be_bytes());
         signed.extend_from_slice(&self.started_us.to_be_bytes());
         signed.extend_from_slice(&u16::try_from(self.hashes.len()).unwrap_or(0).to_be_bytes());
-        self.hashes.iter().for_each(|hash| signed.extend_from_slice(hash));
+        self.hashes.iter().for_each(|hash| signed.extend_from_slice(&hash.0));
         signed
     }
 }

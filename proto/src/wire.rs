@@ -53,7 +53,7 @@ pub use header::{
 pub use list::{List, ListFull, Name, NameError};
 pub use number::UnknownNumber;
 pub(crate) use number::numbered;
-pub use protection::{KeyRequest, KeyUpdate, Manifest};
+pub use protection::{KeyRequest, KeyUpdate, Manifest, PacketHash};
 pub(crate) use protection::{MANIFEST_HASH_LEN, MANIFEST_LEN};
 pub use session::{
     Announce, End, Evict, EvictReason, Heartbeat, Ncf, Refused, RefusedReason, StreamMode,

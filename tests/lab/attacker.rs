@@ -24,8 +24,8 @@ use proto::{
     wire::{
         self, Announce, Body, Bye, ByeReason, CatchUpAccept, CatchUpRequest, Coded, CodedPrefix,
         CookieChallenge, CookieReply, End, Evict, EvictReason, Header, Heartbeat, KeyRequest,
-        KeyUpdate, Kind, List, Manifest, Nak, Ncf, Range, Refused, RefusedReason, Register,
-        StreamMode,
+        KeyUpdate, Kind, List, Manifest, Nak, Ncf, PacketHash, Range, Refused, RefusedReason,
+        Register, StreamMode,
     },
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, Socket, Type};
@@ -233,7 +233,7 @@ fn to_the_group(lead: Seq, now: WireTime) -> Vec<Body> {
         Body::Manifest(Manifest {
             first: lead.minus(64),
             started_us: u64::MAX,
-            hashes: List::truncated([[EVIL; 16]; 64]),
+            hashes: List::truncated([PacketHash([EVIL; 16]); 64]),
             signature: [EVIL; 64],
         }),
         Body::KeyUpdate(KeyUpdate {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proto::wire::{
     self, Announce, Body, Coded, CodedPrefix, End, Evict, EvictReason, Header, Heartbeat, List,
-    Manifest, Name, Ncf, Need, Packet, Range, Refused, RefusedReason, StreamMode,
+    Manifest, Name, Ncf, Need, Packet, PacketHash, Range, Refused, RefusedReason, StreamMode,
 };
 use proto::{Seq, SubscriberId};
 
@@ -87,7 +87,7 @@ impl Forger {
             group_size: 200,
             poll: proto::poll::Poll::default(),
         };
-        let hashes = List::truncated([[7; 16]; 30]);
+        let hashes = List::truncated([PacketHash([7; 16]); 30]);
         let evict = |subscriber| Evict { subscriber, reason: EvictReason::Kicked };
         vec![
             Body::Heartbeat(heartbeat),

@@ -15,11 +15,12 @@ use super::event::GapCause;
 use super::gaps::Gaps;
 use super::window::Check;
 use crate::seal::{Cause, ReplayWindow};
-use crate::sign::{self, PacketHash, Verifying};
+use crate::sign::{self, Hashed, Verifying};
 use crate::wire::{
-    self, Body, CODED_PREFIX_LEN, CodedPrefix, Discard, Header, Kind, List, Manifest, Nak, Range,
+    self, Body, CODED_PREFIX_LEN, CodedPrefix, Discard, Header, Kind, List, Manifest, Nak,
+    PacketHash, Range,
 };
-use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, Timestamp};
+use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, Timestamp, WireTime};
 
 /// What a receiver that verifies needs, over all sessions.
 #[derive(Debug)]
@@ -68,15 +69,22 @@ impl Verifier {
     }
 
     /// The hash that a packet must have, if it is known.
-    fn hash_of(&self, seq: Seq) -> Option<&PacketHash> {
-        let (first, manifest) = self.proofs.known.range(..=seq).next_back()?;
-        manifest.hashes.get(usize::try_from(seq.since(*first)).ok()?)
+    fn hash_of(&self, seq: Seq) -> Option<PacketHash> {
+        let (_, manifest) = self.proofs.known.range(..=seq).next_back()?;
+        manifest.hash_of(seq)
     }
 
     /// Whether a packet is what the publisher sent; `None` while its hash is not known.
-    fn check(&mut self, session: SessionId, seq: Seq, coded_body: [&[u8]; 2]) -> Option<bool> {
-        let wanted = *self.hash_of(seq)?;
-        Some(sign::hash_packet(session, seq, coded_body, &mut self.scratch) == wanted)
+    fn check(
+        &mut self,
+        session: SessionId,
+        seq: Seq,
+        prefix: &CodedPrefix,
+        payload: &[u8],
+    ) -> Option<bool> {
+        let wanted = self.hash_of(seq)?;
+        let hashed = Hashed::new(session, seq, prefix, payload);
+        Some(hashed.hash(&mut self.scratch) == wanted)
     }
 
     /// Takes note of the number of a signed packet; false if it was seen before.
@@ -195,8 +203,8 @@ impl Receiver {
             return Ok(Check::Passed);
         };
         let len = (CODED_PREFIX_LEN + usize::from(prefix.len)).min(body.len());
-        let body = body.get(..len).unwrap_or_default();
-        match verifier.check(session.id, seq, [body, &[]]) {
+        let payload = body.get(CODED_PREFIX_LEN..len).unwrap_or_default();
+        match verifier.check(session.id, seq, &prefix, payload) {
             Some(true) => Ok(Check::Passed),
             Some(false) => {
                 self.poison(seq);
@@ -287,22 +295,16 @@ impl Receiver {
     /// Looks at what is here of a manifest's packets, and keeps it if some have yet to come. On a timely
     /// stream gives when the newest of those that are genuine is no longer wanted.
     fn prove(&mut self, manifest: &Manifest, now: Timestamp) -> Option<Timestamp> {
-        let (mut newest, mut is_whole) = (None, true);
-        for (seq, wanted) in manifest.range().iter().zip(manifest.hashes.iter()) {
-            let (Some(verifier), Some(session)) = (&mut self.verifier, &mut self.session) else {
-                return None;
-            };
-            let Some((prefix, payload)) = session.window.unproved(seq) else {
-                is_whole &= !session.window.is_missing(seq);
-                continue;
-            };
-            let body = [&prefix.to_bytes()[..], payload];
-            if sign::hash_packet(session.id, seq, body, &mut verifier.scratch) == *wanted {
-                session.window.prove(seq);
-                newest = Some((seq, prefix.first_sent));
-            } else {
+        let session = self.session.as_ref()?;
+        let mut is_whole = session.window.missing(manifest.range()).is_empty();
+        let mut newest = None;
+        for (seq, first_sent, is_genuine) in self.compare(manifest) {
+            if !is_genuine {
                 self.disprove(seq, now);
                 is_whole = false;
+            } else if let Some(session) = &mut self.session {
+                session.window.prove(seq);
+                newest = Some((seq, first_sent));
             }
         }
         if let Some(verifier) = self.verifier.as_mut().filter(|_| !is_whole) {
@@ -314,6 +316,23 @@ impl Receiver {
             session.gaps.hurry(seq, due);
         }
         Some(due)
+    }
+
+    /// Of the packets that wait for a manifest: when each was first sent, and whether it is genuine.
+    fn compare(&mut self, manifest: &Manifest) -> Vec<(Seq, WireTime, bool)> {
+        let (Some(verifier), Some(session)) = (&mut self.verifier, &self.session) else {
+            return Vec::new();
+        };
+        let unproved = |seq| Some((seq, session.window.unproved(seq)?));
+        let here: Vec<_> = manifest.range().iter().filter_map(unproved).collect();
+        let hashed = here
+            .iter()
+            .map(|(seq, (prefix, payload))| Hashed::new(session.id, *seq, prefix, payload));
+        let hashes = sign::hash_all(&hashed.collect::<Vec<_>>(), &mut verifier.scratch);
+        let compared = here.into_iter().zip(hashes).map(|((seq, (prefix, _)), hash)| {
+            (seq, prefix.first_sent, manifest.hash_of(seq) == Some(hash))
+        });
+        compared.collect()
     }
 
     /// A packet that has a place is not what the publisher sent: it is missing.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Sender;
+use super::window::Slot;
 use crate::wire::{
     self, Body, CODED_HEADER_LEN, CODED_PREFIX_LEN, CodedPrefix, FLAG_NO_DIGEST,
     FLAG_REPORT_WANTED, Header, Kind, Manifest, Packet,
@@ -125,17 +126,8 @@ impl Sender {
         let Some(slot) = self.window.get(seq) else { return };
         let start = buf.len();
         wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
-        let prefix = CodedPrefix {
-            len: u16::try_from(slot.payload.len()).unwrap_or(u16::MAX),
-            flags: slot.flags,
-            first_record: slot.first_record,
-            first_sent: slot.first_sent.unwrap_or(leaving.at).to_wire(),
-        };
-        prefix.write(buf);
+        prefix_of(slot, leaving.at).write(buf);
         buf.extend_from_slice(&slot.payload);
-        if leaving.kind == Kind::Data {
-            self.hash(seq, buf, start + CODED_HEADER_LEN, leaving.at);
-        }
         self.seal(start, buf);
     }
 
@@ -195,6 +187,16 @@ impl Sender {
             self.pacer.on_unpaced(wire_bytes);
         }
         self.cap.on_sent(wire_bytes as u64);
+    }
+}
+
+/// What stands before the payload of a packet, which leaves now if it never did.
+pub(super) fn prefix_of(slot: &Slot, now: Timestamp) -> CodedPrefix {
+    CodedPrefix {
+        len: u16::try_from(slot.payload.len()).unwrap_or(u16::MAX),
+        flags: slot.flags,
+        first_record: slot.first_record,
+        first_sent: slot.first_sent.unwrap_or(now).to_wire(),
     }
 }
 

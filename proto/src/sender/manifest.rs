@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::burst::prefix_of;
 use super::{Destination, Sender};
-use crate::sign::{self, PacketHash, SigningKey, is_statement};
-use crate::wire::{Body, HEADER_LEN, Kind, MANIFEST_HASH_LEN, MANIFEST_LEN, Manifest};
+use crate::sign::{self, Hashed, SigningKey, is_statement};
+use crate::wire::{Body, HEADER_LEN, Kind, MANIFEST_HASH_LEN, MANIFEST_LEN, Manifest, PacketHash};
 use crate::{Delivery, SenderConfig, Seq, SeqRange, Timestamp};
 
 /// What a sender that signs needs.
@@ -28,6 +29,8 @@ pub(super) struct Signer {
     kept: VecDeque<Kept>,
     again: VecDeque<(Timestamp, Seq)>,
     asked: BTreeMap<Seq, Asked>,
+    /// Memory to put together in what is hashed.
+    scratch: Vec<u8>,
 }
 
 /// Packets that left and are in no manifest yet.
@@ -69,15 +72,16 @@ impl Signer {
             kept: VecDeque::new(),
             again: VecDeque::new(),
             asked: BTreeMap::new(),
+            scratch: Vec::new(),
         })
     }
 
-    /// A packet leaves for the first time.
-    fn add(&mut self, seq: Seq, hash: PacketHash, now: Timestamp) {
+    /// Packets from `first` on leave for the first time.
+    fn add(&mut self, first: Seq, packets: &[Hashed<'_>], now: Timestamp) {
         if self.run.hashes.is_empty() {
-            (self.run.first, self.run.since) = (seq, now);
+            (self.run.first, self.run.since) = (first, now);
         }
-        self.run.hashes.push(hash);
+        self.run.hashes.extend(sign::hash_all(packets, &mut self.scratch));
     }
 
     /// When what left is to be signed; `has_more`: something else is about to leave.
@@ -186,12 +190,15 @@ impl Sender {
         self.signer.is_some()
     }
 
-    /// A packet leaves for the first time; its coded body is the end of `buf`, from `at` on.
-    pub(super) fn hash(&mut self, seq: Seq, buf: &mut [u8], at: usize, now: Timestamp) {
-        let Some(signer) = &mut self.signer else { return };
-        if let Some(hash) = sign::hash_in_place(self.config.session, seq, buf, at) {
-            signer.add(seq, hash, now);
-        }
+    /// The packets of a burst leave for the first time: they are hashed side by side.
+    pub(super) fn hash(&mut self, burst: SeqRange, now: Timestamp) {
+        let Some(signer) = self.signer.as_mut().filter(|_| !burst.is_empty()) else { return };
+        let (session, window) = (self.config.session, &self.window);
+        let hashed = burst.iter().filter_map(|seq| {
+            let slot = window.get(seq)?;
+            Some(Hashed::new(session, seq, &prefix_of(slot, now), &slot.payload))
+        });
+        signer.add(burst.first, &hashed.collect::<Vec<_>>(), now);
     }
 
     /// Packets that may leave before they are to be signed; there is always room for one.

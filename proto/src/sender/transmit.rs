@@ -277,7 +277,7 @@ impl Sender {
         let most = most.min(self.unsigned_room());
         let limit = self.limit();
         let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
-        let mut burst = Burst::default();
+        let (mut burst, first) = (Burst::default(), self.window.lead());
         while self.window.lead() < limit && self.window.next_unsent().is_some() {
             let seq = self.window.lead();
             let Some(len) = self.datagram_len(seq) else { break };
@@ -291,6 +291,7 @@ impl Sender {
             }
         }
         self.caught_up_last = false;
+        self.hash(SeqRange::new(first, self.window.lead()), now);
         self.send_ahead(now);
         self.interleave(now);
         self.on_first_sent(burst, buf.len(), now);

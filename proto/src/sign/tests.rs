@@ -1,7 +1,9 @@
 //! Known answers, and what changes a signature.
 
 use super::*;
+use crate::WireTime;
 use crate::seal::Key;
+use crate::wire::CodedPrefix;
 
 const SECRET: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
 
@@ -84,7 +86,12 @@ fn a_manifest_holds_for_one_session_one_stream_and_one_place() {
     let key = signing(SECRET);
     let checks = Verifying::new(key.public());
     let (stream, session) = (StreamId(3), SessionId(9));
-    let manifest = Manifest::sign(&key, (stream, session, 5), Seq(7), [[1; 16], [2; 16]]);
+    let manifest = Manifest::sign(
+        &key,
+        (stream, session, 5),
+        Seq(7),
+        [PacketHash([1; 16]), PacketHash([2; 16])],
+    );
     assert!(manifest.is_of(&checks, stream, session));
     assert!(!manifest.is_of(&checks, StreamId(4), session));
     assert!(!manifest.is_of(&checks, stream, SessionId(8)));
@@ -92,20 +99,59 @@ fn a_manifest_holds_for_one_session_one_stream_and_one_place() {
     assert!(!moved.is_of(&checks, stream, session));
     let restarted = Manifest { started_us: 6, ..manifest.clone() };
     assert!(!restarted.is_of(&checks, stream, session));
-    let hashes = wire::List::truncated([[1; 16], [3; 16]]);
+    let hashes = wire::List::truncated([PacketHash([1; 16]), PacketHash([3; 16])]);
     assert!(!Manifest { hashes, ..manifest }.is_of(&checks, stream, session));
 }
 
-/// By Python's hashlib: sha256(bytes.fromhex("0102030405060708" "0000000000000007") + b"abc" + b"de")
+const PREFIX: CodedPrefix =
+    CodedPrefix { len: 5, flags: 1, first_record: 0x0203, first_sent: WireTime(0x0405_0607) };
+
+/// By Python's hashlib:
+/// sha256(bytes.fromhex("0102030405060708" "0000000000000007" "0005" "01" "0203" "04050607") + b"abcde")
 #[test]
 fn a_packet_is_hashed_with_its_session_and_place() {
     let session = SessionId(0x0102_0304_0506_0708);
+    let hashed = Hashed::new(session, Seq(7), &PREFIX, b"abcde");
+    let hash = hashed.hash(&mut Vec::new());
+    assert_eq!(hex(&hash.0), "e8c838d347dd232530fdf4c0e090c43c");
+    let others = [
+        Hashed::new(SessionId(1), Seq(7), &PREFIX, b"abcde"),
+        Hashed::new(session, Seq(8), &PREFIX, b"abcde"),
+        Hashed::new(session, Seq(7), &CodedPrefix { flags: 0, ..PREFIX }, b"abcde"),
+        Hashed::new(session, Seq(7), &PREFIX, b"abcdf"),
+    ];
+    assert!(others.iter().all(|other| other.hash(&mut Vec::new()) != hash));
+}
+
+/// Of every length up to that of the longest packet, and past the ends of several blocks.
+#[test]
+fn packets_side_by_side_have_the_hashes_that_each_has_alone() {
+    let bytes: Vec<u8> = (0..1_600_u32).map(|at| (at * 31 / 8).to_le_bytes()[0]).collect();
     let mut scratch = Vec::new();
-    let hash = hash_packet(session, Seq(7), [b"abc", b"de"], &mut scratch);
-    let mut datagram = b"............a header of more than 16 bytesabcde".to_vec();
-    let (before, at) = (datagram.clone(), datagram.len() - 5);
-    assert_eq!(hash_in_place(session, Seq(7), &mut datagram, at), Some(hash));
-    assert_eq!(datagram, before);
-    assert_eq!(hash_in_place(session, Seq(7), &mut datagram, 15), None);
-    assert_eq!(hex(&hash), "51c7d13371b44cb62e0f7c175ea00cf6");
+    for len in 0..=1_472 {
+        let packet = |seq: usize| {
+            let seq64 = seq as u64;
+            Hashed::new(SessionId(len as u64), Seq(seq64), &PREFIX, &bytes[seq..seq + len])
+        };
+        let packets: Vec<Hashed<'_>> = (0..16).map(packet).collect();
+        let alone: Vec<PacketHash> = packets.iter().map(|one| one.hash(&mut scratch)).collect();
+        assert_eq!(hash_all(&packets, &mut scratch), alone, "{len} bytes");
+    }
+}
+
+#[test]
+fn any_number_of_packets_of_any_lengths_is_hashed_in_order() {
+    let bytes = [7; 1_500];
+    let mut scratch = Vec::new();
+    for count in 0..=50 {
+        for odd in [None, Some(0), Some(20), Some(48)] {
+            let packet = |seq: usize| {
+                let len = if odd == Some(seq) { 3 } else { 1_400 - seq % 2 };
+                Hashed::new(SessionId(1), Seq(seq as u64), &PREFIX, &bytes[..len])
+            };
+            let packets: Vec<Hashed<'_>> = (0..count).map(packet).collect();
+            let alone: Vec<PacketHash> = packets.iter().map(|one| one.hash(&mut scratch)).collect();
+            assert_eq!(hash_all(&packets, &mut scratch), alone, "{count} packets");
+        }
+    }
 }

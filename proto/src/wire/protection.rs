@@ -12,6 +12,25 @@ pub(crate) const MANIFEST_LEN: usize = 82;
 /// Length of a hash in a manifest, in bytes.
 pub(crate) const MANIFEST_HASH_LEN: usize = 16;
 
+/// SHA-256 of (session, seq, coded body) of a data packet, its first 16 bytes.
+///
+/// It is read and written as one number: byte by byte takes longer than many a packet's other fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u128", into = "u128")]
+pub struct PacketHash(pub [u8; MANIFEST_HASH_LEN]);
+
+impl From<u128> for PacketHash {
+    fn from(number: u128) -> Self {
+        Self(number.to_be_bytes())
+    }
+}
+
+impl From<PacketHash> for u128 {
+    fn from(hash: PacketHash) -> Self {
+        Self::from_be_bytes(hash.0)
+    }
+}
+
 /// Hashes of packets that were sent one after the other, signed: what makes a member unable to speak
 /// as the publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +39,8 @@ pub struct Manifest {
     pub first: Seq,
     /// When the publisher started, in microseconds of Unix time.
     pub started_us: u64,
-    /// SHA-256 of (session, seq, coded body) for each data packet, its first 16 bytes.
-    pub hashes: List<[u8; 16], 255>,
+    /// One for each data packet.
+    pub hashes: List<PacketHash, 255>,
     /// Ed25519 over the stream, the session and all of the above ([`crate::sign`]).
     #[serde(with = "fixed::signature")]
     pub signature: [u8; 64],
@@ -32,6 +51,13 @@ impl Manifest {
     #[must_use]
     pub fn range(&self) -> SeqRange {
         SeqRange::new(self.first, self.first.plus(self.hashes.len() as u64))
+    }
+
+    /// The hash of one of them.
+    #[must_use]
+    pub fn hash_of(&self, seq: Seq) -> Option<PacketHash> {
+        let place = seq.0.checked_sub(self.first.0)?;
+        self.hashes.get(usize::try_from(place).ok()?).copied()
     }
 }
 

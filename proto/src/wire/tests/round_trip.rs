@@ -205,7 +205,7 @@ fn membership() -> impl Strategy<Value = Body> {
 }
 
 fn ends_and_keys() -> impl Strategy<Value = Body> {
-    let hashes = list(uniform16(any::<u8>()), 1);
+    let hashes = list(uniform16(any::<u8>()).prop_map(PacketHash), 1);
     let signature = (uniform32(any::<u8>()), uniform32(any::<u8>())).prop_map(|halves| {
         std::array::from_fn(|i| if i < 32 { halves.0[i] } else { halves.1[i - 32] })
     });

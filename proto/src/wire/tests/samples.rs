@@ -161,7 +161,7 @@ fn manifest() -> Body {
     Body::Manifest(Manifest {
         first: Seq(1024),
         started_us: 1_790_000_000_000_000,
-        hashes: list(vec![[0x11; 16], [0x22; 16]]),
+        hashes: list(vec![PacketHash([0x11; 16]), PacketHash([0x22; 16])]),
         signature: std::array::from_fn(|place| u8::try_from(place).unwrap()),
     })
 }
