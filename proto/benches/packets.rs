@@ -13,6 +13,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use proto::receiver::Via;
 use proto::seal::{Key, Keyring};
 use proto::sender::Transmit;
+use proto::sign::SigningKey;
 use proto::{Receiver, ReceiverConfig, Sender, SenderConfig, Timestamp, wire};
 
 use config::{LEN, SEGMENTS};
@@ -23,7 +24,7 @@ const BURSTS: usize = 16;
 fn codec(c: &mut Criterion) {
     let mut group = c.benchmark_group("codec");
     group.throughput(Throughput::Elements(1));
-    let mut stream = Stream::new(None);
+    let mut stream = Stream::new(&Protection::None);
     let Some((_, burst)) = stream.bursts(1).pop() else { return };
     let datagram = Bytes::copy_from_slice(burst.get(..usize::from(LEN)).unwrap_or_default());
     let Ok(packet) = wire::decode(datagram.clone()) else { return };
@@ -48,8 +49,12 @@ fn window(c: &mut Criterion) {
     let mut group = c.benchmark_group("sender");
     let packets = BURSTS * SEGMENTS;
     group.throughput(Throughput::Elements(packets as u64));
-    for (name, keys) in [("push and transmit", None), ("push, seal and transmit", keys())] {
-        let mut stream = Stream::new(keys);
+    for (name, protection) in [
+        ("push and transmit", Protection::None),
+        ("push, seal and transmit", Protection::Sealed),
+        ("push, sign, seal and transmit", Protection::Signed),
+    ] {
+        let mut stream = Stream::new(&protection);
         group.bench_function(name, |b| b.iter(|| stream.pass(BURSTS)));
     }
     group.finish();
@@ -59,10 +64,14 @@ fn window(c: &mut Criterion) {
 fn in_order(c: &mut Criterion) {
     let mut group = c.benchmark_group("receiver");
     group.throughput(Throughput::Elements((BURSTS * SEGMENTS) as u64));
-    let name = "take and hand out in order";
-    for (name, keys) in [(name, None), ("take, open and hand out in order", keys())] {
-        let mut stream = Stream::new(keys.clone());
-        let config = ReceiverConfig { keys, ..config::receiver() };
+    for (name, protection) in [
+        ("take and hand out in order", Protection::None),
+        ("take, open and hand out in order", Protection::Sealed),
+        ("take, open, verify and hand out in order", Protection::Signed),
+    ] {
+        let mut stream = Stream::new(&protection);
+        let verify = protection.signer().map(|signer| signer.public());
+        let config = ReceiverConfig { keys: protection.keys(), verify, ..config::receiver() };
         let mut receiver = Receiver::new(config, Timestamp::from_secs(1));
         group.bench_function(name, |b| {
             b.iter_batched(
@@ -97,9 +106,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(keys: Option<Keyring>) -> Self {
+    fn new(protection: &Protection) -> Self {
         let now = Timestamp::from_secs(1);
-        let config = SenderConfig { keys, ..config::sender() };
+        let (keys, sign) = (protection.keys(), protection.signer());
+        let config = SenderConfig { keys, sign, ..config::sender() };
         #[expect(clippy::expect_used, reason = "the configuration is of this file")]
         let sender = Sender::new(config, now).expect("a valid configuration");
         let input = Bytes::from(vec![0x5a; 64 << 10]);
@@ -143,8 +153,23 @@ impl Stream {
     }
 }
 
-fn keys() -> Option<Keyring> {
-    Some(Keyring::of_group(Key::new([1; 32])))
+/// What is done to the stream.
+enum Protection {
+    None,
+    Sealed,
+    /// Sealed as well.
+    Signed,
+}
+
+impl Protection {
+    fn keys(&self) -> Option<Keyring> {
+        let is_sealed = !matches!(self, Self::None);
+        is_sealed.then(|| Keyring::of_group(Key::new([1; 32])))
+    }
+
+    fn signer(&self) -> Option<SigningKey> {
+        matches!(self, Self::Signed).then(|| SigningKey::of(&Key::new([2; 32])))
+    }
 }
 
 criterion_group! {
