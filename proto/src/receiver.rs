@@ -20,7 +20,7 @@
 //! | the sender's clock | `receiver/clock.rs` |
 //! | with a key: opening, sealing, replays, recordings | `receiver/guard.rs`, `receiver/fresh.rs` |
 //! | the next key | `receiver/rekey.rs` |
-//! | whether it is the publisher's, if that signs | `receiver/verify.rs` |
+//! | whether it is the publisher's, if that signs | `receiver/verify.rs`, `receiver/proofs.rs` |
 //! | counters, events | `receiver/stats.rs`, `receiver/event.rs` |
 
 mod adopt;
@@ -40,6 +40,7 @@ mod guard;
 mod knock;
 mod lots;
 mod nak;
+mod proofs;
 mod records;
 mod recovery;
 mod rekey;

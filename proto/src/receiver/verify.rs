@@ -5,20 +5,18 @@
 //! what is signed says how far the stream has come: whoever could seal a packet could else have the
 //! publisher asked for what was never sent.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Receiver;
 use super::arrival::Arrived;
 use super::event::GapCause;
-use super::gaps::Gaps;
+use super::proofs::Proofs;
 use super::window::Check;
-use crate::seal::{Cause, ReplayWindow};
+use crate::seal::Cause;
 use crate::sign::{self, Hashed, Verifying};
 use crate::wire::{
-    self, Body, CODED_PREFIX_LEN, CodedPrefix, Discard, Header, Kind, List, Manifest, Nak,
-    PacketHash, Range,
+    self, Body, CODED_PREFIX_LEN, CodedPrefix, Discard, Header, Kind, List, Manifest, Nak, Range,
 };
 use crate::{Delivery, ReceiverConfig, Seq, SeqRange, SessionId, Timestamp, WireTime};
 
@@ -29,31 +27,6 @@ pub(super) struct Verifier {
     /// Of the session that is followed.
     proofs: Proofs,
     scratch: Vec<u8>,
-}
-
-/// What is known, and what is waited for, in one session.
-#[derive(Debug, Default)]
-struct Proofs {
-    /// Numbers of signed packets: of those for the group, and of those for single subscribers.
-    numbers: Box<(Numbers, Numbers)>,
-    /// Hashes of packets that are not here yet.
-    known: BTreeMap<Seq, Manifest>,
-    /// Packets of which the hashes came, the last of them in a row.
-    covered: SeqRange,
-    /// Packets that came before their hashes, the oldest first.
-    waiting: VecDeque<Waiting>,
-    /// Packets whose hashes are asked for.
-    wanted: Gaps,
-}
-
-type Numbers = ReplayWindow<64>;
-
-/// Packets that wait for their hashes since about the same time.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    range: SeqRange,
-    since: Timestamp,
-    ask_at: Timestamp,
 }
 
 impl Verifier {
@@ -68,12 +41,6 @@ impl Verifier {
         self.proofs = Proofs::default();
     }
 
-    /// The hash that a packet must have, if it is known.
-    fn hash_of(&self, seq: Seq) -> Option<PacketHash> {
-        let (_, manifest) = self.proofs.known.range(..=seq).next_back()?;
-        manifest.hash_of(seq)
-    }
-
     /// Whether a packet is what the publisher sent; `None` while its hash is not known.
     fn check(
         &mut self,
@@ -82,66 +49,9 @@ impl Verifier {
         prefix: &CodedPrefix,
         payload: &[u8],
     ) -> Option<bool> {
-        let wanted = self.hash_of(seq)?;
+        let wanted = self.proofs.hash_of(seq)?;
         let hashed = Hashed::new(session, seq, prefix, payload);
         Some(hashed.hash(&mut self.scratch) == wanted)
-    }
-
-    /// Takes note of the number of a signed packet; false if it was seen before.
-    fn take(&mut self, header: &Header) -> bool {
-        let (group, single) = &mut *self.proofs.numbers;
-        let numbers = if header.number < wire::UNICAST_NUMBERS { group } else { single };
-        numbers.take(header.number)
-    }
-}
-
-impl Proofs {
-    /// A packet came whose hash is not here.
-    fn wait_for(&mut self, seq: Seq, ask_after: Duration, now: Timestamp) {
-        if let Some(last) = self.waiting.back_mut()
-            && last.range.end == seq
-            && last.range.len() < LONGEST_RUN
-            && now.since(last.since) < STEP
-        {
-            last.range.end = seq.next();
-            return;
-        }
-        let range = SeqRange::new(seq, seq.next());
-        self.waiting.push_back(Waiting { range, since: now, ask_at: now.after(ask_after) });
-    }
-
-    /// The hashes of `range` are here. What waits before it was overtaken.
-    fn cover(&mut self, range: SeqRange, soon: Timestamp) {
-        self.wanted.close(range);
-        if range.first <= self.covered.end && range.end >= self.covered.first {
-            self.covered.first = self.covered.first.min(range.first);
-            self.covered.end = self.covered.end.max(range.end);
-        } else {
-            self.covered = range;
-        }
-        let covered = self.covered;
-        self.waiting.retain_mut(|waiting| {
-            if waiting.range.end <= covered.first {
-                waiting.ask_at = waiting.ask_at.min(soon);
-            }
-            waiting.range.clamp_to(covered) != waiting.range
-        });
-    }
-
-    /// Nothing of `beyond` was ever sent.
-    fn forget_beyond(&mut self, beyond: SeqRange) {
-        self.wanted.close(beyond);
-        self.waiting.retain_mut(|waiting| {
-            waiting.range.end = waiting.range.end.min(beyond.first);
-            !waiting.range.is_empty()
-        });
-    }
-
-    /// When somebody is to be asked, or waited for no longer.
-    fn due(&self, longest: Duration) -> Option<Timestamp> {
-        let waiting = self.waiting.iter();
-        let waiting = waiting.map(|waiting| waiting.ask_at.min(waiting.since.after(longest))).min();
-        [waiting, self.wanted.due(), self.wanted.deadline()].into_iter().flatten().min()
     }
 }
 
@@ -155,7 +65,7 @@ impl Receiver {
     pub(super) fn verifier_follows(&mut self, header: &Header) {
         if let Some(verifier) = &mut self.verifier {
             verifier.begin();
-            verifier.take(header);
+            verifier.proofs.take(header);
         }
     }
 
@@ -180,7 +90,7 @@ impl Receiver {
         }
         let (header, _) = wire::decode_header(datagram)?;
         let is_ours = self.session.as_ref().is_some_and(|session| session.id == header.session);
-        if is_ours && !verifier.take(&header) {
+        if is_ours && !verifier.proofs.take(&header) {
             return Err(self.disbelieve(Cause::Replayed, from));
         }
         Ok(())
@@ -308,7 +218,7 @@ impl Receiver {
             }
         }
         if let Some(verifier) = self.verifier.as_mut().filter(|_| !is_whole) {
-            verifier.proofs.known.insert(manifest.first, manifest.clone());
+            verifier.proofs.keep(manifest);
         }
         let (seq, first_sent) = newest?;
         let due = self.due_at(first_sent)?;
@@ -424,10 +334,7 @@ impl Receiver {
     /// Forgets hashes of what was handed out.
     pub(super) fn forget_proofs(&mut self) {
         let (Some(verifier), Some(session)) = (&mut self.verifier, &self.session) else { return };
-        let (known, next) = (&mut verifier.proofs.known, session.window.next());
-        while known.first_key_value().is_some_and(|(_, manifest)| manifest.range().end <= next) {
-            known.pop_first();
-        }
+        verifier.proofs.forget_before(session.window.next());
     }
 
     /// How long a packet waits for its hash.
@@ -455,12 +362,6 @@ impl Receiver {
 /// Packets by which what is not signed may be ahead of what is: several manifests, and fewer than make a
 /// late joiner.
 const AHEAD: u64 = 1_000;
-
-/// Packets that are waited for together.
-const LONGEST_RUN: u64 = 256;
-
-/// What comes within this is waited for together.
-const STEP: Duration = Duration::from_millis(5);
 
 /// A publisher signs what it sent within 20 ms.
 const MANIFEST_WAIT: Duration = Duration::from_millis(30);
