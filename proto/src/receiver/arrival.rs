@@ -1,7 +1,7 @@
 //! What happens when a packet comes.
 
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 
@@ -36,13 +36,24 @@ pub(super) enum Arrived<'a> {
 }
 
 impl Arrived<'_> {
-    /// So many bytes of payload, which follow the prefix, to keep.
-    pub(super) fn payload(self, len: u16, store: &mut Store) -> Place {
-        let range = CODED_PREFIX_LEN..(CODED_PREFIX_LEN + usize::from(len)).min(self.len());
+    /// Where so many bytes of payload, which follow the prefix, will be kept.
+    pub(super) fn place(self, len: u16, store: &mut Store) -> Place {
         match self {
-            Self::Datagram(bytes) => store.copy(bytes.get(range).unwrap_or_default()),
-            Self::Shared(bytes) => store.share(bytes.slice(range)),
+            Self::Datagram(_) => store.reserve(self.payload(len).len()),
+            Self::Shared(bytes) => store.share(bytes.slice(self.payload(len))),
         }
+    }
+
+    /// Keeps them there.
+    pub(super) fn keep(self, len: u16, store: &mut Store) {
+        if let Self::Datagram(bytes) = self {
+            store.fill(bytes.get(self.payload(len)).unwrap_or_default());
+        }
+    }
+
+    fn payload(self, len: u16) -> Range<usize> {
+        let first = CODED_PREFIX_LEN.min(self.len());
+        first..(CODED_PREFIX_LEN + usize::from(len)).min(self.len())
     }
 
     /// All of a coded body to keep.

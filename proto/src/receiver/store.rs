@@ -11,20 +11,29 @@ use super::arena::Chunks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     piece: u64,
-    at: u32,
-    len: u32,
+    /// Where it begins, in the upper half, and its length: two words go from hand to hand in registers.
+    span: u64,
 }
 
 impl Place {
+    fn new(piece: u64, at: usize, len: usize) -> Self {
+        Self { piece, span: (at as u64) << 32 | len as u64 & u64::from(u32::MAX) }
+    }
+
     /// Length, in bytes.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
     pub(super) fn len(self) -> usize {
-        self.len as usize
+        self.span as u32 as usize
+    }
+
+    fn at(self) -> usize {
+        (self.span >> 32) as usize
     }
 
     /// Both together, if `next` lies right behind.
     pub(super) fn with(self, next: Self) -> Option<Self> {
-        let is_next = next.piece == self.piece && next.at == self.at + self.len;
-        is_next.then(|| Self { len: self.len + next.len, ..self })
+        let is_next = next.piece == self.piece && next.at() == self.at() + self.len();
+        is_next.then(|| Self { span: self.span + next.len() as u64, ..self })
     }
 }
 
@@ -50,16 +59,19 @@ struct Piece {
 }
 
 impl Store {
-    /// Copies a payload.
-    pub(super) fn copy(&mut self, payload: &[u8]) -> Place {
-        if self.current.capacity() - self.current.len() < payload.len() {
+    /// Where a payload of `len` bytes will lie that is copied next.
+    pub(super) fn reserve(&mut self, len: usize) -> Place {
+        if self.current.capacity() - self.current.len() < len {
             self.close();
-            self.chunks.renew(&mut self.current, payload.len());
+            self.chunks.renew(&mut self.current, len);
         }
-        let at = self.current.len();
-        self.current.extend_from_slice(payload);
         self.kept += 1;
-        place(self.first + self.pieces.len() as u64, at, payload.len())
+        Place::new(self.first + self.pieces.len() as u64, self.current.len(), len)
+    }
+
+    /// Copies a payload to where there is room for it.
+    pub(super) fn fill(&mut self, payload: &[u8]) {
+        self.current.extend_from_slice(payload);
     }
 
     /// Keeps a share of a payload.
@@ -67,7 +79,7 @@ impl Store {
         self.close();
         let (piece, len) = (self.first + self.pieces.len() as u64, payload.len());
         self.pieces.push_back(Piece { bytes: payload, kept: 1 });
-        place(piece, 0, len)
+        Place::new(piece, 0, len)
     }
 
     /// What lies there.
@@ -76,7 +88,7 @@ impl Store {
             Some(piece) => &piece.bytes[..],
             None => &self.current[..],
         };
-        let at = place.at as usize;
+        let at = place.at();
         bytes.get(at..at + place.len()).unwrap_or_default()
     }
 
@@ -86,7 +98,7 @@ impl Store {
             self.close();
         }
         let piece = self.index(place).and_then(|index| self.pieces.get(index));
-        let at = place.at as usize;
+        let at = place.at();
         let range = at..at + place.len();
         piece.filter(|piece| range.end <= piece.bytes.len()).map_or_else(Bytes::new, |piece| {
             if range.len() == piece.bytes.len() {
@@ -129,24 +141,25 @@ impl Store {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "pieces are far below 4 GiB")]
-fn place(piece: u64, at: usize, len: usize) -> Place {
-    Place { piece, at: at as u32, len: len as u32 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn copy(store: &mut Store, payload: &[u8]) -> Place {
+        let place = store.reserve(payload.len());
+        store.fill(payload);
+        place
+    }
+
     #[test]
     fn what_comes_one_after_the_other_leaves_as_one_piece() {
         let mut store = Store::default();
-        let places = [store.copy(b"ab"), store.copy(b"cde"), store.copy(b"f")];
+        let places = [&b"ab"[..], b"cde", b"f"].map(|payload| copy(&mut store, payload));
         let run = places[0].with(places[1]).and_then(|run| run.with(places[2])).unwrap();
         assert_eq!(places[0].with(places[2]), None);
         assert_eq!(store.get(run), b"abcdef");
         assert_eq!(store.take(run), Bytes::from_static(b"abcdef"));
-        let later = store.copy(b"g");
+        let later = copy(&mut store, b"g");
         assert_eq!(run.with(later), None, "what was shared is not added to");
         assert_eq!((store.get(places[1]), store.get(later)), (&b"cde"[..], &b"g"[..]));
     }
@@ -164,7 +177,7 @@ mod tests {
         let mut store = Store::default();
         let mut first = None;
         for round in 0..1_000_u32 {
-            let place = store.copy(&[7; 1_000]);
+            let place = copy(&mut store, &[7; 1_000]);
             let taken = store.take(place);
             let is_again = round > 300 && Some(taken.as_ptr()) == first;
             first = first.or(Some(taken.as_ptr()));

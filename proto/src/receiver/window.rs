@@ -132,8 +132,10 @@ impl Window {
         }
         let Some(index) = self.index(seq) else { return Placed::Beyond };
         if index == self.slots.len() {
-            let place = body.payload(prefix.len, &mut self.store);
+            // The copy comes last: whatever is read back from memory after it waits until all of it is written.
+            let place = body.place(prefix.len, &mut self.store);
             self.slots.push_back(Slot::Here(Kept { prefix, place, check }));
+            body.keep(prefix.len, &mut self.store);
             return Placed::New;
         }
         if index > self.slots.len() {
@@ -141,8 +143,9 @@ impl Window {
         }
         match self.slots.get_mut(index) {
             Some(slot @ Slot::Missing) => {
-                let place = body.payload(prefix.len, &mut self.store);
+                let place = body.place(prefix.len, &mut self.store);
                 *slot = Slot::Here(Kept { prefix, place, check });
+                body.keep(prefix.len, &mut self.store);
                 Placed::New
             }
             _ => Placed::Duplicate,
