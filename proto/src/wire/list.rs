@@ -161,9 +161,15 @@ fn element<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
 
 /// What a person calls a stream or a subscriber: UTF-8, at most 64 bytes, no control characters.
 ///
-/// On the wire an 8-bit length, then the bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+/// On the wire an 8-bit length, then the bytes. It lies where it is used: who hears an announce ten
+/// times a second allocates nothing.
+// In this order names are in the order of their texts: what pads one comes before every character.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    /// Zeros follow.
+    bytes: [u8; Self::MAX_LEN],
+    len: u8,
+}
 
 /// Why a text is no [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,53 +195,64 @@ impl Name {
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // It was checked when it was made.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    fn from_wire(bytes: Vec<u8>) -> Result<Self, NameError> {
-        let text = String::from_utf8(bytes).map_err(|_| NameError::NotUtf8)?;
-        check_name(&text)?;
-        Ok(Self(text))
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    fn from_wire(bytes: &[u8]) -> Result<Self, NameError> {
+        std::str::from_utf8(bytes).map_err(|_| NameError::NotUtf8)?.parse()
     }
 }
 
-fn check_name(text: &str) -> Result<(), NameError> {
-    if text.len() > Name::MAX_LEN {
-        return Err(NameError::TooLong { len: text.len() });
+impl Default for Name {
+    /// An empty one.
+    fn default() -> Self {
+        Self { bytes: [0; Self::MAX_LEN], len: 0 }
     }
-    if text.chars().any(char::is_control) {
-        return Err(NameError::Control);
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Name").field(&self.as_str()).finish()
     }
-    Ok(())
 }
 
 impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        check_name(text)?;
-        Ok(Self(text.to_owned()))
+        let too_long = NameError::TooLong { len: text.len() };
+        let mut name =
+            Self { len: u8::try_from(text.len()).map_err(|_| too_long)?, ..Self::default() };
+        name.bytes.get_mut(..text.len()).ok_or(too_long)?.copy_from_slice(text.as_bytes());
+        if text.chars().any(char::is_control) {
+            return Err(NameError::Control);
+        }
+        Ok(name)
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl AsRef<str> for Name {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let len = u8::try_from(self.0.len()).map_err(ser::Error::custom)?;
-        let mut tuple = serializer.serialize_tuple(self.0.len().saturating_add(1))?;
-        tuple.serialize_element(&len)?;
-        for byte in self.0.as_bytes() {
+        let mut tuple = serializer.serialize_tuple(usize::from(self.len).saturating_add(1))?;
+        tuple.serialize_element(&self.len)?;
+        for byte in self.as_bytes() {
             tuple.serialize_element(byte)?;
         }
         tuple.end()
@@ -263,10 +280,10 @@ impl<'de> Visitor<'de> for NameVisitor {
         if len > Name::MAX_LEN {
             return Err(de::Error::invalid_length(len, &self));
         }
-        let mut bytes = Vec::with_capacity(len);
-        for have in 0..len {
-            bytes.push(element(&mut seq, have, &self)?);
+        let mut bytes = [0; Name::MAX_LEN];
+        for (have, byte) in bytes.iter_mut().enumerate().take(len) {
+            *byte = element(&mut seq, have, &self)?;
         }
-        Name::from_wire(bytes).map_err(de::Error::custom)
+        Name::from_wire(bytes.get(..len).unwrap_or_default()).map_err(de::Error::custom)
     }
 }

@@ -33,6 +33,14 @@ fn a_name_is_short_and_printable() {
 }
 
 #[test]
+fn names_are_in_the_order_of_their_texts() {
+    let texts = ["", "a", "a b", "aa", "ab", "b", "é"];
+    let names = texts.map(|text| text.parse::<Name>().unwrap());
+    assert!(names.is_sorted() && texts.is_sorted());
+    assert_eq!(names.map(|name| name.as_str().to_owned()), texts);
+}
+
+#[test]
 fn every_kind_has_its_number_and_a_name_of_its_own() {
     let names: std::collections::BTreeSet<_> = Kind::ALL.map(Kind::name).into();
     assert_eq!(names.len(), Kind::ALL.len());
