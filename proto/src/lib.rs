@@ -19,6 +19,7 @@
 //! | keys, sealing and opening | [`seal`] |
 //! | signing, and checking it | [`sign`] |
 //! | who is let in, and handed keys | [`admission`] |
+//! | memory that is used again | `chunks.rs` |
 //! | tables of counters | [`counts`] |
 //! | group round-trip time and group size | [`grtt`] |
 //! | who of the audience speaks | [`poll`] |
@@ -31,6 +32,7 @@
 
 pub mod admission;
 pub mod backoff;
+mod chunks;
 pub mod comparison;
 pub mod config;
 pub mod cookie;

@@ -131,6 +131,8 @@ pub enum Timer {
 pub struct Sender {
     config: SenderConfig,
     coded_len: u16,
+    /// Where a message that comes alone is made a row of.
+    row: Row,
     packetizer: Packetizer,
     window: Window,
     pacer: Pacer,
@@ -195,6 +197,7 @@ impl Sender {
         let phase = Phase::waiting(&config, now);
         Ok(Self {
             coded_len: u16::try_from(coded_len).unwrap_or(u16::MAX),
+            row: Row::default(),
             packetizer: Packetizer::new(coded_len - CODED_PREFIX_LEN, config.mode, config.delivery),
             window: Window::new(config.k, config.interleave.at_first()),
             pacer: Pacer::new(config.rate, config.burst),

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::arena::Chunks;
+use super::arena::{CHUNK, MOST_CHUNKS};
+use crate::chunks::Chunks;
 
 /// Where the payload of a packet, or of several in a row, lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Store {
     pub(super) fn reserve(&mut self, len: usize) -> Place {
         if self.current.capacity() - self.current.len() < len {
             self.close();
-            self.chunks.renew(&mut self.current, len);
+            self.chunks.renew(&mut self.current, len.max(CHUNK), MOST_CHUNKS);
         }
         self.kept += 1;
         Place::new(self.first + self.pieces.len() as u64, self.current.len(), len)

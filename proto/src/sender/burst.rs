@@ -121,9 +121,9 @@ impl Sender {
     }
 
     pub(super) fn write_coded(&mut self, leaving: Leaving, seq: Seq, buf: &mut Vec<u8>) {
-        let depth_log2 = self.window.get(seq).map_or(0, |slot| slot.depth_log2);
-        let header = self.header(leaving, depth_log2);
+        let header = self.header(leaving, 0);
         let Some(slot) = self.window.get(seq) else { return };
+        let header = Header { flags: slot.depth_log2, ..header };
         let start = buf.len();
         wire::encode_coded_header(&header, slot.block.low(), slot.index, slot.k, buf);
         prefix_of(slot, leaving.at).write(buf);

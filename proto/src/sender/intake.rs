@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::Sender;
-use super::row::{MessageTooLong, Row};
+use super::row::Row;
 use crate::wire::{MAX_MESSAGE_LEN, StreamMode};
-use crate::{Delivery, Timestamp};
+use crate::{ByteCount, Delivery, Timestamp};
 
 /// Why payload was not taken; it comes back untouched.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,10 +26,11 @@ impl Sender {
     /// stream was closed; [`PushError::TooLong`] with a message of more than [`MAX_MESSAGE_LEN`].
     pub fn push(&mut self, payload: Bytes, now: Timestamp) -> Result<(), PushError> {
         if self.config.mode == StreamMode::Messages {
-            return match Row::of(&payload) {
-                Err(MessageTooLong(_)) => Err(PushError::TooLong(payload)),
-                Ok(row) => self.push_row(row, now).map_err(|_| PushError::WindowFull(payload)),
-            };
+            if self.row.add(&payload).is_err() {
+                return Err(PushError::TooLong(payload));
+            }
+            let row = self.row.take();
+            return self.push_row(row, now).map_err(|_| PushError::WindowFull(payload));
         }
         if self.drops_payload(payload.len() as u64) {
             return Ok(());
@@ -78,6 +79,12 @@ impl Sender {
     pub fn has_room(&self) -> bool {
         let ahead = self.window.unsent_bytes() + self.packetizer.pending_len() as u64;
         ahead < MAX_UNSENT && self.phase.takes_payload()
+    }
+
+    /// Payload that fills packets and waits to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> ByteCount {
+        ByteCount(self.window.unsent_bytes())
     }
 
     /// The input has paused: of a stream of bytes a packet goes that is not full. Messages have

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::row::record_len;
+use crate::chunks::Chunks;
 use crate::wire::{NO_RECORD, PREFIX_RECORDS, StreamMode};
 use crate::{Delivery, Timestamp};
 
@@ -21,6 +22,8 @@ pub(super) struct Packetizer {
     framing: Framing,
     /// Bytes that do not fill a packet yet.
     pending: BytesMut,
+    /// Memory for them.
+    chunks: Chunks,
     /// Where in them the first record starts.
     first_record: u16,
     /// Since when the oldest of them waits.
@@ -46,8 +49,9 @@ impl Packetizer {
             (StreamMode::Messages, Delivery::Reliable) => Framing::Running,
             (StreamMode::Messages, Delivery::Timely(_)) => Framing::Whole,
         };
-        let (pending, since) = (BytesMut::new(), Timestamp::ZERO);
-        Self { capacity, framing, pending, first_record: NO_RECORD, since }
+        let (pending, chunks) = (BytesMut::new(), Chunks::default());
+        let (first_record, since) = (NO_RECORD, Timestamp::ZERO);
+        Self { capacity, framing, pending, chunks, first_record, since }
     }
 
     /// Takes a piece of a stream of bytes.
@@ -147,7 +151,8 @@ impl Packetizer {
             }
             self.since = now;
             if self.pending.capacity() < self.capacity {
-                self.pending.reserve(self.capacity * SEAMS);
+                // The window bounds how much of it is in use.
+                self.chunks.renew(&mut self.pending, self.capacity * SEAMS, usize::MAX);
             }
         }
         self.pending.extend_from_slice(&piece);

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::chunks::Chunks;
 use crate::wire::MAX_MESSAGE_LEN;
 
 /// Messages on their way to a [`crate::Sender`], laid out as in the payload of packets: each as its
@@ -13,6 +14,8 @@ pub struct Row {
     payload_bytes: u64,
     /// What is allocated next.
     room_len: usize,
+    /// Memory that was filled before.
+    chunks: Chunks,
 }
 
 /// No subscriber would put the message together.
@@ -43,10 +46,8 @@ impl Row {
             return Err(too_long);
         }
         let record_len = message.len() + LEN_LEN;
-        if self.records.capacity() - self.records.len() < record_len {
-            // A stream that says little keeps little; one that says much allocates seldom.
-            self.room_len = (self.room_len * 2).clamp(ROOM.0, ROOM.1);
-            self.records.reserve(record_len.max(self.room_len));
+        if !self.has_room_for(message) {
+            self.renew(record_len);
         }
         self.records.put_u32(len);
         self.records.extend_from_slice(message);
@@ -62,8 +63,25 @@ impl Row {
             records: self.records.split(),
             messages: std::mem::take(&mut self.messages),
             payload_bytes: std::mem::take(&mut self.payload_bytes),
-            room_len: 0,
+            ..Self::default()
         }
+    }
+
+    /// Whether a message can be added where the others lie: otherwise all of them are moved. Whoever
+    /// takes the row before that moves none.
+    #[must_use]
+    pub fn has_room_for(&self, message: &[u8]) -> bool {
+        self.records.capacity() - self.records.len() >= message.len().saturating_add(LEN_LEN)
+    }
+
+    /// Makes room for a record; how much memory is in use is bounded by what the sender keeps.
+    fn renew(&mut self, record_len: usize) {
+        // A stream that says little keeps little; one that says much allocates seldom.
+        self.room_len = (self.room_len * 2).clamp(ROOM.0, ROOM.1);
+        let waiting = self.records.split();
+        let len = (waiting.len() + record_len).max(self.room_len);
+        self.chunks.renew(&mut self.records, len, usize::MAX);
+        self.records.extend_from_slice(&waiting);
     }
 
     /// Messages in it.
@@ -123,6 +141,31 @@ mod tests {
         row.add(b"c").unwrap();
         assert_eq!(first.into_records(), Bytes::from_static(b"\0\0\0\x02ab\0\0\0\0"));
         assert_eq!(row.take().into_records(), Bytes::from_static(b"\0\0\0\x01c"));
+    }
+
+    #[test]
+    fn what_waits_is_moved_only_by_who_adds_where_there_is_no_room() {
+        let mut row = Row::default();
+        row.add(&[1; 3_000]).unwrap();
+        let at = row.records.as_ptr();
+        assert!(row.has_room_for(&[1; 1_000]) && !row.has_room_for(&[1; 2_000]));
+        let first = row.take();
+        row.add(&[2; 2_000]).unwrap();
+        row.add(&[3; 9_000]).unwrap();
+        assert_eq!(first.into_records().as_ptr(), at);
+        let rest = row.take().into_records();
+        assert_eq!((rest.len(), rest[4], rest[2_008]), (11_008, 2, 3));
+    }
+
+    #[test]
+    fn memory_of_rows_that_were_forgotten_is_used_again() {
+        let mut row = Row::default();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..1_000 {
+            row.add(&[0; 60_000]).unwrap();
+            seen.insert(row.take().into_records().as_ptr());
+        }
+        assert!(seen.len() < 40, "{}", seen.len());
     }
 
     #[test]

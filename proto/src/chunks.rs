@@ -1,0 +1,85 @@
+//! Memory for payload: taken in chunks that many pieces share, and used again once all of them are
+//! forgotten.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+/// Chunks that were filled, to be used again.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    /// Length of the one that is being filled; 0 before the first.
+    len: usize,
+    /// Those that were filled before, the oldest first, with their lengths.
+    filled: VecDeque<(usize, BytesMut)>,
+    /// Those of which all is forgotten, the one that was filled last at the end.
+    free: Vec<(usize, BytesMut)>,
+}
+
+impl Chunks {
+    /// `current` has no room for `len` bytes: in its place comes a chunk of which all is
+    /// forgotten, or a new one. So many are kept at `most`: what is beyond them is given back to the system
+    /// once it is forgotten.
+    pub(crate) fn renew(&mut self, current: &mut BytesMut, len: usize, most: usize) {
+        let (next_len, next) = self.next(len);
+        let full = std::mem::replace(current, next);
+        if self.len > 0 && self.filled.len() + self.free.len() < most {
+            self.filled.push_back((self.len, full));
+        }
+        self.len = next_len;
+    }
+
+    fn next(&mut self, len: usize) -> (usize, BytesMut) {
+        while let Some((had, mut oldest)) = self.filled.pop_front() {
+            // One that is too short would stand in the way of all others.
+            if had < len {
+                continue;
+            }
+            if !oldest.try_reclaim(len) {
+                self.filled.push_front((had, oldest));
+                break;
+            }
+            self.free.push((had, oldest));
+        }
+        // What was used last is still in the processor's cache: elsewhere to write costs several times as much.
+        let warmest = self.free.pop().filter(|(had, _)| *had >= len);
+        warmest.unwrap_or_else(|| (len, BytesMut::with_capacity(len)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_too_short_do_not_stand_in_the_way() {
+        let (mut chunks, mut current) = (Chunks::default(), BytesMut::new());
+        let mut seen = std::collections::BTreeSet::new();
+        for len in [100, 200, 400].into_iter().chain([800; 20]) {
+            chunks.renew(&mut current, len, usize::MAX);
+            seen.insert(current.as_ptr());
+            current.resize(len, 0);
+            drop(current.split());
+            assert!(chunks.filled.len() + chunks.free.len() <= 4);
+        }
+        assert!(seen.len() <= 6, "{}", seen.len());
+    }
+
+    #[test]
+    fn what_was_filled_last_is_used_again_first_once_it_is_forgotten() {
+        let (mut chunks, mut current) = (Chunks::default(), BytesMut::new());
+        let mut cut = Vec::new();
+        for byte in 0..4 {
+            chunks.renew(&mut current, 100, 3);
+            current.resize(100, byte);
+            cut.push(current.split().freeze());
+        }
+        let last = cut.pop();
+        chunks.renew(&mut current, 100, 3);
+        assert!(cut.iter().all(|bytes| bytes.as_ptr() != current.as_ptr()), "somebody has them");
+        let at = cut.last().unwrap().as_ptr();
+        drop((cut, last));
+        chunks.renew(&mut current, 100, 3);
+        assert_eq!(current.as_ptr(), at);
+    }
+}
