@@ -35,7 +35,7 @@ use crate::summary::Ended;
 
 use bell::Bell;
 pub use reader::Inbox;
-pub(crate) use reader::Reader;
+pub(crate) use reader::{Handed, Reader};
 use ring::Ring;
 use task::Task;
 pub(crate) use verdict::Finished;

@@ -306,6 +306,7 @@ impl Listener {
                     let expected: Vec<u8> = payload.range.iter().flat_map(payload_of).collect();
                     assert_eq!(payload.bytes, expected, "not what was sent");
                 }
+                Delivered::Row(row) => panic!("{row:?} in a stream of bytes"),
                 Delivered::Gap(gap) => self.next = gap.range.end,
                 Delivered::End(ending) => panic!("{ending:?}: nothing ends here"),
             }

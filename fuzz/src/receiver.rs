@@ -267,7 +267,7 @@ impl Play {
         while !self.is_stuck {
             let Some(delivered) = self.receiver.pull(self.now) else { break };
             self.order.take(&delivered);
-            let is_payload = matches!(delivered, Delivered::Payload(_));
+            let is_payload = matches!(delivered, Delivered::Payload(_) | Delivered::Row(_));
             assert!(!self.verifies || !is_payload, "payload that nobody signed");
             if let Delivered::Payload(payload) = &delivered
                 && self.is_honest
@@ -328,8 +328,16 @@ impl Order {
             }
             Delivered::Payload(payload) => {
                 self.expect(payload.range.first);
-                let range = payload.range;
-                self.next = if self.is_whole { range.end } else { range.first };
+                assert!(self.is_whole, "bytes in a stream of messages");
+                self.next = payload.range.end;
+            }
+            Delivered::Row(row) => {
+                self.expect(row.range.first);
+                assert!(!self.is_whole, "messages in a stream of bytes");
+                let (len, bytes) = (row.len(), row.payload_bytes());
+                let lens: Vec<usize> = row.clone().map(|message| message.len()).collect();
+                assert!(len > 0 && len == lens.len() && bytes == lens.iter().sum::<usize>() as u64);
+                self.next = row.range.end;
             }
             Delivered::Gap(gap) => {
                 self.expect(gap.range.first);

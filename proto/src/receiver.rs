@@ -8,11 +8,11 @@
 //! |---|---|
 //! | which session is followed | `receiver/session.rs`, `receiver/adopt.rs` |
 //! | what happens when a packet comes | `receiver/arrival.rs` |
-//! | places by number | `receiver/window.rs`, and memory for them `receiver/store.rs`, `receiver/arena.rs` |
+//! | places by number | `receiver/window.rs`, and memory for them `receiver/store.rs` |
 //! | what is missing, and when it is asked for | `receiver/gaps.rs`, `receiver/nak.rs` |
-//! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs` |
+//! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs`; memory for it `receiver/arena.rs` |
 //! | what was sent before we came | `receiver/catch_up.rs` |
-//! | out in order, or on | `receiver/delivery.rs`, `receiver/records.rs` |
+//! | out in order, or on | `receiver/delivery.rs`; messages: `receiver/records.rs`, `receiver/row.rs` |
 //! | asking for it by unicast | `receiver/knock.rs` |
 //! | the sender lets go of us | `receiver/evicted.rs` |
 //! | what the sender is told | `receiver/report.rs`, `receiver/bursts.rs`, `receiver/enrol.rs` |
@@ -45,6 +45,7 @@ mod records;
 mod recovery;
 mod rekey;
 mod report;
+mod row;
 mod session;
 mod stats;
 mod store;
@@ -57,6 +58,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
+pub use row::Row;
 pub use stats::ReceiverStats;
 
 use crate::seal::{Cause, Causes};

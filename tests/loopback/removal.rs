@@ -109,8 +109,8 @@ fn read(recording: &[Heard], keys: Keyring) -> Vec<u32> {
         receiver.handle_datagram(&mut datagram.clone(), Via::Group, *from, *at);
         receiver.handle_timeout(*at);
         while let Some(delivered) = receiver.pull(*at) {
-            if let Delivered::Payload(payload) = delivered {
-                read.push(number_of(&payload.bytes));
+            if let Delivered::Row(row) = delivered {
+                read.extend(row.map(|message| number_of(&message)));
             }
         }
     }

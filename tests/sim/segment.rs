@@ -336,6 +336,7 @@ impl Segment {
             match delivered {
                 Delivered::Session(_) => *sessions += 1,
                 Delivered::Payload(piece) => payload.extend_from_slice(&piece.bytes),
+                Delivered::Row(row) => row.for_each(|message| payload.extend_from_slice(&message)),
                 Delivered::Gap(gap) if self.may_lose => lost.push(gap),
                 Delivered::Gap(gap) => panic!("{gap:?}"),
                 Delivered::End(_) => *is_over = true,

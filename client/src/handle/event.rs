@@ -1,10 +1,10 @@
 //! What a subscriber hands out.
 
 use bytes::Bytes;
-use proto::receiver::{Delivered, GapCause, SessionInfo};
+use proto::receiver::{GapCause, SessionInfo};
 use proto::{ByteCount, Seq};
 
-use crate::output::{Finished, Flaw};
+use crate::output::{Finished, Flaw, Handed};
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +49,14 @@ impl End {
 }
 
 impl Event {
-    pub(super) fn new(delivered: Delivered, finished: impl Fn() -> Option<Finished>) -> Self {
-        match delivered {
-            Delivered::Payload(payload) => Self::Message(payload.bytes),
-            Delivered::Session(session) => Self::Session(session),
-            Delivered::Gap(gap) => {
+    pub(super) fn new(handed: Handed, finished: impl Fn() -> Option<Finished>) -> Self {
+        match handed {
+            Handed::Payload(bytes) => Self::Message(bytes),
+            Handed::Session(session) => Self::Session(session),
+            Handed::Gap(gap) => {
                 Self::Gap { first: gap.range.first, end: gap.range.end, cause: gap.cause }
             }
-            Delivered::End(ending) => Self::End(End {
+            Handed::End(ending) => Self::End(End {
                 payload: ByteCount(ending.bytes),
                 sha256: ending.sha256,
                 lost_packets: ending.lost_packets,

@@ -2,10 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use proto::receiver::Delivered;
-
 use super::{Event, RecvError};
-use crate::output::Reader;
+use crate::output::{Handed, Reader};
 use crate::summary::Ended;
 
 /// Makes events of what a reader has.
@@ -39,9 +37,9 @@ impl Intake {
         self.reader.try_next().map(|next| self.take(next))
     }
 
-    fn take(&mut self, next: Option<Delivered>) -> Next {
+    fn take(&mut self, next: Option<Handed>) -> Next {
         match next {
-            Some(delivered) => Some(Ok(Event::new(delivered, || self.reader.finished()))),
+            Some(handed) => Some(Ok(Event::new(handed, || self.reader.finished()))),
             None if std::mem::replace(&mut self.is_over, true) => None,
             None => why(self.reader.ended()).map(Err),
         }

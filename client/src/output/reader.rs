@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use proto::receiver::Delivered;
+use bytes::Bytes;
+use proto::receiver::{Delivered, Ending, Gap, Payload, Row, SessionInfo};
 
 use super::Progress;
 use super::bell::Bell;
@@ -55,7 +56,20 @@ impl fmt::Debug for Inbox {
     }
 }
 
-/// Takes batches out of the ring, and hands out one item after the other.
+/// What is handed out at once.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// A message; of a stream of bytes, its next piece.
+    Payload(Bytes),
+    /// A session begins.
+    Session(Box<SessionInfo>),
+    /// Packets that will not come.
+    Gap(Gap),
+    /// The session is over.
+    End(Ending),
+}
+
+/// Takes batches out of the ring, and hands out one message after the other.
 pub(crate) struct Reader {
     ring: Arc<Ring>,
     bell: Arc<Bell>,
@@ -63,6 +77,8 @@ pub(crate) struct Reader {
     verdict: Verdict,
     /// What was taken out of the ring.
     items: VecDeque<Delivered>,
+    /// Messages that were first of those.
+    row: Option<Row>,
     /// What of it was handed out, as the ring counts it, and in bytes.
     taken: (usize, u64),
 }
@@ -70,7 +86,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(super) fn new(shares: (Arc<Ring>, Arc<Mutex<Progress>>), bell: Arc<Bell>) -> Self {
         let ((ring, progress), verdict) = (shares, Verdict::new(false));
-        Self { ring, bell, progress, verdict, items: VecDeque::new(), taken: (0, 0) }
+        Self { ring, bell, progress, verdict, items: VecDeque::new(), row: None, taken: (0, 0) }
     }
 
     /// Computes the SHA-256 of what is handed out.
@@ -78,27 +94,46 @@ impl Reader {
         self.verdict = Verdict::new(true);
     }
 
-    /// The next item; waits for it. `None`: nothing more comes.
-    pub(crate) fn next(&mut self) -> Option<Delivered> {
-        while self.refill() == Taken::Nothing {
-            self.bell.wait();
-        }
-        self.pop()
-    }
-
-    /// The next item, if one is there; the task is woken when one is.
-    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Delivered>> {
-        while self.refill() == Taken::Nothing {
-            if self.bell.poll(context).is_pending() {
-                return Poll::Pending;
+    /// What is next; waits for it. `None`: nothing more comes.
+    pub(crate) fn next(&mut self) -> Option<Handed> {
+        loop {
+            match self.try_next() {
+                Poll::Ready(next) => return next,
+                Poll::Pending => self.bell.wait(),
             }
         }
-        Poll::Ready(self.pop())
     }
 
-    /// The next item, if one is there now.
-    pub(crate) fn try_next(&mut self) -> Poll<Option<Delivered>> {
-        if self.refill() == Taken::Nothing { Poll::Pending } else { Poll::Ready(self.pop()) }
+    /// What is next, if it is there; the task is woken when it is.
+    pub(crate) fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Handed>> {
+        loop {
+            let next = self.try_next();
+            if next.is_ready() || self.bell.poll(context).is_pending() {
+                return next;
+            }
+        }
+    }
+
+    /// What is next, if it is there now.
+    pub(crate) fn try_next(&mut self) -> Poll<Option<Handed>> {
+        loop {
+            if let Some(message) = self.row.as_mut().and_then(Row::next) {
+                self.verdict.add_one(&message);
+                return Poll::Ready(Some(Handed::Payload(message)));
+            }
+            if let Some(item) = self.items.pop_front() {
+                if let Some(handed) = self.begin(item) {
+                    return Poll::Ready(Some(handed));
+                }
+                continue;
+            }
+            self.give_back();
+            match self.ring.take(&mut self.items) {
+                Taken::Some => {}
+                Taken::Nothing => return Poll::Pending,
+                Taken::All => return Poll::Ready(None),
+            }
+        }
     }
 
     /// How the session ended whose end was handed out last.
@@ -111,36 +146,43 @@ impl Reader {
         self.progress().ended
     }
 
-    /// Has something in hand, if there is something.
-    fn refill(&mut self) -> Taken {
-        if !self.items.is_empty() {
-            return Taken::Some;
-        }
-        self.give_back();
-        self.ring.take(&mut self.items)
+    /// Takes an item in hand; none if it is to be handed out in parts.
+    fn begin(&mut self, item: Delivered) -> Option<Handed> {
+        self.taken.0 += cost(&item);
+        Some(match item {
+            Delivered::Payload(Payload { bytes, .. }) => {
+                self.verdict.add_one(&bytes);
+                self.taken.1 += bytes.len() as u64;
+                Handed::Payload(bytes)
+            }
+            Delivered::Row(row) => {
+                self.taken.1 += row.payload_bytes();
+                self.row = Some(row);
+                return None;
+            }
+            Delivered::Session(session) => {
+                self.verdict.begin(&session);
+                Handed::Session(session)
+            }
+            Delivered::Gap(gap) => {
+                self.verdict.lose(gap.range.len());
+                Handed::Gap(gap)
+            }
+            Delivered::End(ending) => {
+                self.end(&ending);
+                Handed::End(ending)
+            }
+        })
     }
 
-    fn pop(&mut self) -> Option<Delivered> {
-        let item = self.items.pop_front()?;
-        self.taken.0 += cost(&item);
-        match &item {
-            Delivered::Payload(payload) => {
-                self.verdict.add_one(&payload.bytes);
-                self.taken.1 += payload.bytes.len() as u64;
-            }
-            Delivered::Session(session) => self.verdict.begin(session),
-            Delivered::Gap(gap) => self.verdict.lose(gap.range.len()),
-            Delivered::End(ending) => {
-                let finished = self.verdict.end(ending);
-                self.give_back();
-                self.change(|progress| {
-                    progress.sessions += 1;
-                    progress.finished = Some(finished);
-                });
-                self.ring.signal();
-            }
-        }
-        Some(item)
+    fn end(&mut self, ending: &Ending) {
+        let finished = self.verdict.end(ending);
+        self.give_back();
+        self.change(|progress| {
+            progress.sessions += 1;
+            progress.finished = Some(finished);
+        });
+        self.ring.signal();
     }
 
     /// Gives the room of what was handed out back to the ring.

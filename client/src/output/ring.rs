@@ -89,12 +89,15 @@ impl Ring {
         while self.bytes.load(Ordering::SeqCst) > self.capacity {
             let Some(item) = queue.items.pop_front() else { break };
             // Sessions, gaps and ends cost little and are never left out.
-            let Delivered::Payload(payload) = &item else {
-                kept.push_back(item);
-                continue;
+            let lost = match &item {
+                Delivered::Payload(payload) => payload.range,
+                Delivered::Row(row) => row.range,
+                Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_) => {
+                    kept.push_back(item);
+                    continue;
+                }
             };
             self.bytes.fetch_sub(cost(&item), Ordering::SeqCst);
-            let lost = payload.range;
             add_loss(&mut losses, lost);
             self.leave_gap(&mut kept, lost);
         }
@@ -161,6 +164,7 @@ impl Ring {
 pub(super) fn cost(item: &Delivered) -> usize {
     match item {
         Delivered::Payload(payload) => payload.bytes.len() + ITEM_COST,
+        Delivered::Row(row) => row.len_with_lengths() + ITEM_COST,
         Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_) => ITEM_COST,
     }
 }
@@ -176,5 +180,5 @@ fn add_loss(losses: &mut Vec<SeqRange>, lost: SeqRange) {
 /// be most of what the ring may hold.
 const TAKEN_BYTES: usize = 512 * 1024;
 
-/// An item without its bytes: so that a ring of empty messages is bounded too.
+/// An item without its bytes: so that a ring of short ones is bounded too.
 const ITEM_COST: usize = 64;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use host::clock::Clock;
 use host::poller::{Events, Poller};
-use proto::receiver::{Ending, Gap, GapCause, Payload, SessionInfo};
+use proto::receiver::{Ending, Gap, GapCause, Payload, Row, SessionInfo};
 use proto::wire::StreamMode;
 use proto::{Delivery, Seq, SeqRange, SessionId};
 
@@ -33,6 +33,17 @@ fn payload(seq: u64, bytes: &'static [u8]) -> Delivered {
         bytes,
         delay: Duration::ZERO,
     })
+}
+
+/// Messages of packets `first..end`.
+fn row(first: u64, end: u64, messages: &[&[u8]]) -> Delivered {
+    let mut records = Vec::new();
+    for message in messages {
+        records.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        records.extend_from_slice(message);
+    }
+    let range = SeqRange::new(Seq(first), Seq(end));
+    Delivered::Row(Row::new(range, Duration::ZERO, records.into()))
 }
 
 fn end(bytes: u64, sha256: Option<[u8; 32]>) -> Delivered {
@@ -194,6 +205,50 @@ fn a_timely_ring_loses_the_oldest_payload_and_says_which() {
     let gap = Gap { range: SeqRange::new(Seq(0), Seq(6)), cause: GapCause::Ring };
     assert_eq!(items.get(1), Some(&Delivered::Gap(gap)), "{items:?}");
     assert_eq!(items.len(), 6);
+}
+
+#[test]
+fn of_messages_a_timely_ring_loses_whole_rows_and_each_packet_once() {
+    let poller = Poller::new().unwrap();
+    let ring = Ring::new(500, poller.waker());
+    let mut batch: Vec<_> = (0..4).map(|n| row(n * 3, n * 3 + 3, &[&[0; 60], &[0; 68]])).collect();
+    assert_eq!(ring.push_over(&mut batch), [SeqRange::new(Seq(0), Seq(6))]);
+}
+
+#[test]
+fn messages_are_written_one_after_the_other_without_their_lengths() {
+    let (directory, spec) = in_directory();
+    let many = vec![&b"d"[..]; 3_000];
+    let whole = [&b"abc"[..], &[b'd'; 3_000]].concat();
+    let items = vec![
+        session(1, 0),
+        row(0, 2, &[b"ab", b"", b"c"]),
+        row(2, 3, &many),
+        end(whole.len() as u64, sha256(&whole)),
+    ];
+    let progress = write(&spec, Sessions::Once, items);
+    assert_eq!(progress.finished.unwrap().flaw, None);
+    assert_eq!(fs::read(directory.path().join("out")).unwrap(), whole);
+}
+
+#[test]
+fn the_program_reads_message_by_message_and_room_is_given_back() {
+    let (poller, inbox) = (Poller::new().unwrap(), Inbox::default());
+    let spec = OutputSpec::Program(inbox.clone());
+    let output = Output::open(&spec, Sessions::Once, crew(&poller)).unwrap();
+    let big = vec![7; RING_BYTES];
+    output.push(&mut vec![session(1, 0), row(0, 2, &[b"ab", &big]), end(0, None)]);
+    assert!(!output.has_room());
+    let mut reader = inbox.take().unwrap();
+    assert!(matches!(reader.next(), Some(Handed::Session(_))));
+    let lens = [reader.next(), reader.next()].map(|handed| match handed {
+        Some(Handed::Payload(bytes)) => bytes.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(lens, [2, RING_BYTES]);
+    assert!(matches!(reader.next(), Some(Handed::End(_))));
+    assert!(output.has_room());
+    assert_eq!(output.progress().bytes, 2 + RING_BYTES as u64);
 }
 
 #[test]

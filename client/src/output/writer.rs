@@ -72,22 +72,31 @@ impl Writer {
 
     fn write_items(&mut self) -> Result<(), SinkError> {
         while let Some(item) = self.items.pop_front() {
-            self.run_cost += cost(&item);
+            let cost = cost(&item);
             match item {
-                Delivered::Payload(payload) => {
-                    self.run.push(payload.bytes);
-                    if self.run.len() < RUN_LEN && self.run_cost < RUN_BYTES {
-                        continue;
+                Delivered::Payload(payload) => self.add(payload.bytes, cost)?,
+                Delivered::Row(row) => {
+                    for message in row {
+                        self.add(message, 0)?;
                     }
-                    self.write_run()?;
+                    // Room is given back when all of the row is written.
+                    self.run_cost += cost;
                 }
                 mark @ (Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_)) => {
+                    self.run_cost += cost;
                     self.write_run()?;
                     self.mark(&mark)?;
                 }
             }
         }
         self.write_run()
+    }
+
+    fn add(&mut self, payload: Bytes, cost: usize) -> Result<(), SinkError> {
+        self.run.push(payload);
+        self.run_cost += cost;
+        let is_full = self.run.len() >= RUN_LEN || self.run_cost >= RUN_BYTES;
+        if is_full { self.write_run() } else { Ok(()) }
     }
 
     fn write_run(&mut self) -> Result<(), SinkError> {
@@ -105,7 +114,7 @@ impl Writer {
     /// Takes what is not payload.
     fn mark(&mut self, item: &Delivered) -> Result<(), SinkError> {
         match item {
-            Delivered::Payload(_) => {}
+            Delivered::Payload(_) | Delivered::Row(_) => {}
             Delivered::Session(session) => {
                 self.sink.begin(session)?;
                 self.verdict.begin(session);

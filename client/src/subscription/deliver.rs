@@ -33,6 +33,10 @@ impl Subscription {
                     bytes += payload.bytes.len() + 1;
                     self.tally.delays.add(payload.delay, payload.range.len());
                 }
+                Delivered::Row(row) => {
+                    bytes += row.len_with_lengths();
+                    self.tally.delays.add(row.delay, row.range.len());
+                }
                 Delivered::Session(session) => self.on_session(session, records),
                 Delivered::Gap(gap) => self.on_gap(gap, records),
                 Delivered::End(ending) => self.on_end(ending),

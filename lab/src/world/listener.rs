@@ -89,6 +89,9 @@ impl Listener {
                 None => break,
                 Some(Delivered::Session(info)) => self.begin(*info),
                 Some(Delivered::Payload(payload)) => self.check(&payload, source, payload_len),
+                Some(Delivered::Row(row)) => {
+                    self.blame(format!("packets {} hold messages: none were sent", row.range));
+                }
                 Some(Delivered::Gap(gap)) => {
                     self.expect(gap.range.first, "a gap at");
                     self.next = gap.range.end;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::event::{Ending, Gap, Payload};
+use super::row::Row;
 use super::window::{Popped, Run};
 use super::{Delivered, Receiver};
 use crate::Timestamp;
@@ -32,7 +31,8 @@ impl Receiver {
     /// Moves what is next in order to `ready`; false if it is not here.
     fn hand_out_next(&mut self, now: Timestamp) -> bool {
         let Some(session) = &mut self.session else { return false };
-        let most = if session.mode == StreamMode::Bytes { RUN_LEN } else { 0 };
+        let is_one_piece = session.mode == StreamMode::Bytes || session.records.is_in_step();
+        let most = if is_one_piece { RUN_LEN } else { 0 };
         match session.window.pop(most) {
             Some(Popped::Run(run)) => self.hand_out_run(run, now),
             Some(Popped::Gap(gap)) => self.hand_out_gap(gap),
@@ -57,15 +57,22 @@ impl Receiver {
         let Some(session) = &mut self.session else { return };
         let arrival = session.clock.arrival_of(prefix.first_sent);
         let delay = arrival.map_or(Duration::ZERO, |arrival| now.since(arrival));
-        let (ready, stats) = (&mut self.ready, &mut self.stats);
-        let mut out = |bytes: Bytes| {
-            stats.bytes_delivered += bytes.len() as u64;
-            ready.push_back(Delivered::Payload(Payload { range, bytes, delay }));
+        let delivered = match session.mode {
+            StreamMode::Bytes => Delivered::Payload(Payload { range, bytes: payload, delay }),
+            StreamMode::Messages => {
+                let whole = session.records.push(payload, prefix.first_record);
+                if whole.messages == 0 {
+                    return;
+                }
+                Delivered::Row(Row { range, delay, whole })
+            }
         };
-        match session.mode {
-            StreamMode::Bytes => out(payload),
-            StreamMode::Messages => session.records.push(payload, prefix.first_record, out),
-        }
+        self.stats.bytes_delivered += match &delivered {
+            Delivered::Payload(payload) => payload.bytes.len() as u64,
+            Delivered::Row(row) => row.payload_bytes(),
+            Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_) => 0,
+        };
+        self.ready.push_back(delivered);
     }
 
     pub(super) fn hand_out_gap(&mut self, gap: Gap) {
@@ -102,5 +109,5 @@ impl Receiver {
     }
 }
 
-/// What is handed out of a stream of bytes at once: a burst of the largest send.
+/// What is handed out at once: a burst of the largest send.
 const RUN_LEN: usize = 64 << 10;

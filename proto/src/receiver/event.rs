@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::row::Row;
 use crate::seal::Cause;
 use crate::wire::{EvictReason, Name, StreamMode};
 use crate::{Delivery, Seq, SeqRange, SessionId, StreamId};
@@ -15,8 +16,10 @@ use crate::{Delivery, Seq, SeqRange, SessionId, StreamId};
 pub enum Delivered {
     /// A session begins; what follows is of it. Boxed, so that payload is moved and not this.
     Session(Box<SessionInfo>),
-    /// Bytes of the stream, or one whole message.
+    /// Bytes of a stream of bytes.
     Payload(Payload),
+    /// Messages of a stream of messages.
+    Row(Row),
     /// Packets that will not come.
     Gap(Gap),
     /// The session is over.
@@ -51,9 +54,9 @@ pub struct SessionInfo {
 /// Payload in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The packets it came in; of a message that spans packets, the last one.
+    /// The packets it came in.
     pub range: SeqRange,
-    /// Bytes of the stream, or one whole message.
+    /// Bytes of the stream.
     pub bytes: Bytes,
     /// Time since the first of the packets was first sent, by the smallest clock offset seen: zero is the
     /// fastest way a packet ever took.

@@ -2,6 +2,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::arena::{CHUNK, MOST_CHUNKS};
+use super::row::Whole;
+use crate::chunks::Chunks;
 use crate::wire::{MAX_MESSAGE_LEN, NO_RECORD};
 
 /// Puts messages together from the payloads of packets, and finds its place again after a gap.
@@ -9,6 +12,8 @@ use crate::wire::{MAX_MESSAGE_LEN, NO_RECORD};
 pub(super) struct Records {
     /// Bytes of a record that is not whole yet.
     partial: BytesMut,
+    /// Memory for them.
+    chunks: Chunks,
     /// Whether the next byte is known to belong to `partial` or to start a record.
     in_step: bool,
 }
@@ -20,89 +25,106 @@ impl Records {
         self.in_step = false;
     }
 
-    /// Takes the payload of the next packet and hands out each message that is now whole.
-    pub(super) fn push(
-        &mut self,
-        mut payload: Bytes,
-        first_record: u16,
-        mut out: impl FnMut(Bytes),
-    ) {
+    /// Whether payload of several packets can be taken at once: otherwise it has to be told where in
+    /// each of them a record starts.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
+    /// Takes the payload of the next packets and gives the messages that are now whole.
+    pub(super) fn push(&mut self, mut payload: Bytes, first_record: u16) -> Whole {
         if !self.in_step {
             let start = usize::from(first_record);
             if first_record == NO_RECORD || start > payload.len() {
-                return;
+                return Whole::default();
             }
             payload.advance(start);
             self.in_step = true;
         }
-        if !self.complete(&mut payload, &mut out) {
-            return;
-        }
-        let rest = whole(payload, &mut out);
-        self.partial.extend_from_slice(&rest);
-        if record_len(&self.partial).is_some_and(|len| len > MAX_RECORD) {
-            self.lose_step();
-        }
+        let Some(head) = self.complete(&mut payload) else { return Whole::default() };
+        let (len, count) = whole(&payload);
+        let records = payload.split_to(len);
+        self.begin(&payload);
+        let messages = count + usize::from(!head.is_empty());
+        Whole { head, records, messages }
     }
 
-    /// Takes from `payload` what the record lacks that is not whole; false if there is too little, or
-    /// it cannot be one. Nothing else is copied.
-    fn complete(&mut self, payload: &mut Bytes, out: &mut impl FnMut(Bytes)) -> bool {
+    /// Takes from `payload` what the record lacks that is not whole, and gives it, or nothing if there
+    /// is none; none if there is too little, or it cannot be one. Nothing else is copied.
+    fn complete(&mut self, payload: &mut Bytes) -> Option<Bytes> {
         if self.partial.is_empty() {
-            return true;
+            return Some(Bytes::new());
         }
         self.fill(LEN_LEN, payload);
-        let Some(len) = record_len(&self.partial) else { return false };
+        let len = record_len(&self.partial)?;
         if len > MAX_RECORD {
             self.lose_step();
-            return false;
+            return None;
         }
         self.fill(len, payload);
-        if self.partial.len() < len {
-            return false;
-        }
-        let mut record = self.partial.split();
-        record.advance(LEN_LEN);
-        out(record.freeze());
-        true
+        (self.partial.len() >= len).then(|| self.partial.split().freeze())
     }
 
     fn fill(&mut self, len: usize, payload: &mut Bytes) {
         let lacks = len.saturating_sub(self.partial.len()).min(payload.len());
         self.partial.extend_from_slice(&payload.split_to(lacks));
     }
+
+    /// Keeps the beginning of a record.
+    fn begin(&mut self, beginning: &[u8]) {
+        if beginning.is_empty() {
+            return;
+        }
+        if self.partial.capacity() < beginning.len().max(USUAL_RECORD) {
+            self.chunks.renew(&mut self.partial, beginning.len().max(CHUNK), MOST_CHUNKS);
+        }
+        self.partial.extend_from_slice(beginning);
+        if record_len(&self.partial).is_some_and(|len| len > MAX_RECORD) {
+            self.lose_step();
+        }
+    }
 }
 
-/// Hands out the records that lie whole in `payload`, and gives what is left.
-fn whole(mut payload: Bytes, out: &mut impl FnMut(Bytes)) -> Bytes {
-    while let Some(len) = record_len(&payload) {
-        if len > payload.len() {
-            break;
-        }
-        out(payload.split_to(len).slice(LEN_LEN..));
+/// Length of the records that lie whole in `payload`, and how many they are.
+pub(super) fn whole(payload: &[u8]) -> (usize, usize) {
+    let (mut rest, mut count) = (payload, 0);
+    while let Some(len) = record_len(rest)
+        && let Some(behind) = rest.get(len..)
+    {
+        (rest, count) = (behind, count + 1);
     }
-    payload
+    (payload.len() - rest.len(), count)
 }
 
 /// Length of the record that starts here, its own length counted.
-fn record_len(bytes: &[u8]) -> Option<usize> {
+pub(super) fn record_len(bytes: &[u8]) -> Option<usize> {
     let len = u32::from_be_bytes(*bytes.first_chunk()?);
     usize::try_from(len).ok()?.checked_add(LEN_LEN)
 }
 
-const LEN_LEN: usize = 4;
+/// Length of a record's length.
+pub(super) const LEN_LEN: usize = 4;
 
 /// A longer message is not put together: its length is not to be believed.
 const MAX_RECORD: usize = MAX_MESSAGE_LEN + LEN_LEN;
 
+/// So much room is worth beginning a record in.
+const USUAL_RECORD: usize = 1 << 10;
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::Row;
     use super::*;
+    use crate::{Seq, SeqRange};
+
+    fn row(whole: Whole) -> Row {
+        Row { range: SeqRange::new(Seq(0), Seq(1)), delay: Duration::ZERO, whole }
+    }
 
     fn push(records: &mut Records, payload: &'static [u8], first: u16) -> Vec<Vec<u8>> {
-        let mut out = Vec::new();
-        records.push(Bytes::from_static(payload), first, |message| out.push(message.to_vec()));
-        out
+        row(records.push(Bytes::from_static(payload), first)).map(Vec::from).collect()
     }
 
     #[test]
@@ -140,8 +162,7 @@ mod tests {
         let mut records = Records::default();
         push(&mut records, b"\0\0\0\x02a", 0);
         let payload = Bytes::from_static(b"b\0\0\0\x01c");
-        let mut at = Vec::new();
-        records.push(payload.clone(), 1, |message| at.push(message.as_ptr()));
+        let at: Vec<_> = row(records.push(payload.clone(), 1)).map(|it| it.as_ptr()).collect();
         assert_eq!(at.get(1), Some(&payload[5..].as_ptr()));
     }
 

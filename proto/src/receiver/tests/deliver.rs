@@ -1,15 +1,16 @@
 use super::*;
-use crate::wire::PREFIX_RECORDS;
+use crate::wire::{self, PREFIX_RECORDS};
 
 fn messages(bench: &Bench) -> Vec<Vec<u8>> {
-    let payloads = bench.out.iter().filter_map(|delivered| {
-        if let Delivered::Payload(payload) = delivered {
-            Some(payload.bytes.to_vec())
-        } else {
-            None
+    let mut messages = Vec::new();
+    for delivered in &bench.out {
+        match delivered {
+            Delivered::Payload(payload) => messages.push(payload.bytes.to_vec()),
+            Delivered::Row(row) => messages.extend(row.clone().map(Vec::from)),
+            Delivered::Session(_) | Delivered::Gap(_) | Delivered::End(_) => {}
         }
-    });
-    payloads.collect()
+    }
+    messages
 }
 
 fn records(bench: &mut Bench, seq: u64, payload: &[u8], first_record: u16) {
@@ -52,6 +53,26 @@ fn messages_are_put_together_over_packets_and_found_again_after_a_gap() {
     bench.hear(refused(RefusedReason::TooLate, 0, &[range(3, 4)]));
     assert_eq!(messages(&bench), [b"m".to_vec()]);
     assert_eq!(bench.gaps(), [Gap { range: range(3, 4), cause: GapCause::LeftWindow }]);
+}
+
+#[test]
+fn messages_of_packets_in_a_row_are_handed_out_together() {
+    let mut bench = Bench::joined(|_| {}, |announce| announce.mode = StreamMode::Messages);
+    records(&mut bench, 0, b"\0\0\0\x02ab\0\0\0\x06cde", 0);
+    bench.out.clear();
+    for (seq, payload, first) in
+        [(1, &b"fgh\0\0\0\x01i\0\0"[..], 3), (2, b"\0\0\0\0\0\x02kl", 2), (3, b"\0\0", 0)]
+    {
+        let coded = message(seq, bench.now, payload, PREFIX_RECORDS, first);
+        let packet = bench.packet(Body::Data(coded), Via::Group);
+        let mut datagram = Vec::new();
+        wire::encode(&packet, &mut datagram);
+        bench.receiver.handle_datagram(&mut datagram, Via::Group, source(), bench.now);
+    }
+    bench.settle();
+    assert_eq!(messages(&bench), [&b"cdefgh"[..], b"i", b"", b"kl"]);
+    let [Delivered::Row(row)] = &bench.out[..] else { panic!("{:?}", bench.out) };
+    assert_eq!(row.range, range(1, 4));
 }
 
 #[test]

@@ -106,11 +106,12 @@ fn is_in_order(out: &[Delivered]) {
                 (next, ended, whole) = (info.first, false, info.mode == StreamMode::Bytes);
             }
             Delivered::Payload(payload) => {
-                assert!(
-                    comes(payload.range.first, next, whole) && !ended,
-                    "{payload:?}, not {next}"
-                );
-                next = if whole { payload.range.end } else { payload.range.first };
+                assert!(payload.range.first == next && whole && !ended, "{payload:?}, not {next}");
+                next = payload.range.end;
+            }
+            Delivered::Row(row) => {
+                assert!(row.range.first >= next && !whole && !ended, "{row:?}, not {next}");
+                next = row.range.end;
             }
             Delivered::Gap(gap) => {
                 assert!(comes(gap.range.first, next, whole) && !ended, "{gap:?}, not {next}");
