@@ -42,6 +42,8 @@ pub(crate) struct DataThread {
     poller: Arc<Poller>,
     sockets: Vec<Socket>,
     streams: Vec<Stream>,
+    /// Some of them were removed, and have not ended yet.
+    has_leaving: bool,
     /// Streams that were removed, and have ended.
     ended: Vec<StreamEnd>,
     feedback: Feedback,
@@ -84,6 +86,7 @@ impl DataThread {
             poller,
             sockets: Vec::new(),
             streams: Vec::with_capacity(config.streams.len()),
+            has_leaving: false,
             ended: Vec::new(),
             feedback: Feedback::new(),
             links: Links::new(arrivals),
@@ -148,6 +151,11 @@ impl DataThread {
     /// Whether every stream has sent everything.
     fn is_finished(&self) -> bool {
         self.streams.iter().all(Stream::is_finished)
+    }
+
+    /// Whether what is pushed now would not leave at once: to the one stream that a library's has.
+    fn is_held_back(&self) -> bool {
+        self.streams.first().is_some_and(Stream::is_held_back)
     }
 
     /// How each stream ended.

@@ -1,5 +1,6 @@
 //! Messages that the program pushes itself, on their way to the data thread.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,10 @@ pub enum SendError {
 }
 
 struct State {
+    /// What was pushed first, where there was no room for all in the same memory.
+    full: VecDeque<Row>,
+    /// Bytes of those.
+    full_len: usize,
     row: Row,
     digest: Option<Context>,
     is_flush: bool,
@@ -59,6 +64,8 @@ impl Queue {
     #[must_use]
     pub fn new(is_hashed: bool) -> Self {
         let state = State {
+            full: VecDeque::new(),
+            full_len: 0,
             row: Row::default(),
             digest: is_hashed.then(|| Context::new(&SHA256)),
             is_flush: false,
@@ -152,12 +159,16 @@ impl Queue {
 
 impl State {
     fn is_full(&self) -> bool {
-        self.row.len() >= CAPACITY
+        self.full_len + self.row.len() >= CAPACITY
     }
 
     fn add(&mut self, message: &[u8]) -> Result<(), SendError> {
         if self.is_over || self.is_closed {
             return Err(SendError::Ended);
+        }
+        if !self.row.is_empty() && !self.row.has_room_for(message) {
+            self.full_len += self.row.len();
+            self.full.push_back(self.row.take());
         }
         self.row.add(message)?;
         if let Some(digest) = &mut self.digest {
@@ -167,8 +178,9 @@ impl State {
     }
 
     fn next(&mut self) -> Option<Item> {
-        if !self.row.is_empty() {
-            let row = self.row.take();
+        let first = self.full.pop_front();
+        if let Some(row) = first.or_else(|| (!self.row.is_empty()).then(|| self.row.take())) {
+            self.full_len = self.full.iter().map(Row::len).sum();
             if let Some(Taker { counters, .. }) = &self.taker {
                 counters.bytes.fetch_add(row.payload_bytes(), Ordering::Relaxed);
             }
@@ -206,7 +218,7 @@ fn wake(mut state: MutexGuard<'_, State>) {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let waits = self.row.messages();
+        let waits = self.full.iter().chain([&self.row]).map(Row::messages).sum::<u64>();
         f.debug_struct("State").field("waits", &waits).field("is_over", &self.is_over).finish()
     }
 }
@@ -254,6 +266,22 @@ mod tests {
         assert!(is_rung(&poller));
         assert!(!is_rung(&poller));
         assert_eq!(messages(queue.take()), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_the_same_memory_comes_in_several_rows_and_nothing_before_it() {
+        let (queue, _poller) = connected(false);
+        for _ in 0..20 {
+            queue.send(&[7; 1_000]).unwrap();
+        }
+        queue.flush();
+        let mut rows = Vec::new();
+        while rows.iter().sum::<u64>() < 20 {
+            rows.push(messages(queue.take()));
+        }
+        assert!(rows.len() > 1, "{rows:?}");
+        assert!(matches!(queue.take(), Some(Item::Flush)));
+        assert!(queue.take().is_none());
     }
 
     #[test]

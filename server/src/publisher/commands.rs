@@ -45,7 +45,10 @@ impl DataThread {
                     // Nobody waits for the answer only if the control thread has failed.
                     drop(answer.send(self.add(&config, input)));
                 }
-                Command::Remove(name) => self.named(&name, |stream| stream.leave(now)),
+                Command::Remove(name) => {
+                    self.named(&name, |stream| stream.leave(now));
+                    self.has_leaving = true;
+                }
                 Command::Retune(name, tuning) => {
                     self.named(&name, |stream| stream.retune(tuning, now));
                 }
@@ -64,6 +67,9 @@ impl DataThread {
 
     /// Takes account of streams that were removed and have ended.
     pub(super) fn retire(&mut self) {
+        if !self.has_leaving {
+            return;
+        }
         let is_over = |stream: &Stream| stream.is_leaving() && stream.is_finished();
         while let Some(place) = self.streams.iter().position(is_over) {
             let stream = self.streams.remove(place);
@@ -72,6 +78,7 @@ impl DataThread {
             self.ended.push(end);
             self.feedback.know(&self.streams);
         }
+        self.has_leaving = self.streams.iter().any(Stream::is_leaving);
     }
 
     fn add(&mut self, config: &StreamConfig, input: Input) -> anyhow::Result<()> {

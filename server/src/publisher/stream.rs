@@ -38,6 +38,8 @@ pub(crate) struct Stream {
     finish_timeout: Duration,
     /// When its last turn was.
     now: Timestamp,
+    /// Before that there is nothing to do, if nothing happens: most of many streams have no turn.
+    due: Timestamp,
     interfaces: Arc<[String]>,
     wants: Option<u32>,
     has_given_up: bool,
@@ -93,6 +95,7 @@ impl Stream {
             outgoing: Outgoing::new(config, ways),
             finish_timeout: config.finish_timeout,
             now,
+            due: Timestamp::ZERO,
             interfaces: config.interfaces().into(),
             wants: config.wait_for.subscribers.filter(|wanted| *wanted > 0),
             has_given_up: false,
@@ -116,12 +119,14 @@ impl Stream {
 
     /// Takes what came in by a socket.
     pub(super) fn hear(&mut self, datagram: &mut [u8], heard: Heard) {
+        self.due = Timestamp::ZERO;
         self.outgoing.on_heard(heard.from, heard.by);
         self.sender.handle_datagram(datagram, heard.from, heard.at);
     }
 
     /// Takes the question of someone who hears no group.
     pub(super) fn hear_knock(&mut self, datagram: &mut [u8], heard: Heard) {
+        self.due = Timestamp::ZERO;
         self.outgoing.on_heard(heard.from, heard.by);
         self.sender.handle_knock(datagram, heard.from, heard.at);
     }
@@ -133,6 +138,7 @@ impl Stream {
 
     /// Lets go whom its connection cannot carry; gives back what it is told, framed.
     pub(super) fn let_go(&mut self, address: SocketAddr, reason: EvictReason) -> Bytes {
+        self.due = Timestamp::ZERO;
         let mut last = Vec::new();
         self.sender.let_go_at(address, reason, self.now, &mut last);
         tracing::warn!(
@@ -147,6 +153,11 @@ impl Stream {
         self.has_given_up || self.sender.is_finished() && !self.outgoing.is_stuck()
     }
 
+    /// Whether something waits to be sent: what is pushed now would not leave at once.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.sender.unsent().0 > 0 || self.outgoing.is_stuck()
+    }
+
     /// Takes input, does what is due, sends some; says whether there may be more to do at once.
     pub(super) fn turn(
         &mut self,
@@ -156,7 +167,12 @@ impl Stream {
     ) -> bool {
         let now = clock.now();
         self.now = now;
+        let before = self.feed.state();
         let has_taken = self.feed.turn(&mut self.sender, now);
+        let is_fed = has_taken || self.feed.state() != before;
+        if self.due > now && !is_fed && !self.outgoing.is_stuck() {
+            return false;
+        }
         if self.sender.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.sender.handle_timeout(now);
         }
@@ -170,11 +186,17 @@ impl Stream {
         if let Some(failure) = self.outgoing.failure() {
             self.feed.fail(&mut self.sender, failure, now);
         }
-        has_taken || has_sent
+        let is_busy = has_taken || has_sent;
+        self.due = if is_busy { Timestamp::ZERO } else { self.next_due() };
+        is_busy
     }
 
     /// When the next turn is due.
     pub(super) fn deadline(&self) -> Timestamp {
+        self.due
+    }
+
+    fn next_due(&self) -> Timestamp {
         let due = self.sender.poll_timeout().map_or(Timestamp::NEVER, |(due, _)| due);
         // While a burst is stuck the sender can do nothing, however overdue it is.
         self.outgoing.retry_at().unwrap_or(due).min(self.feed.close_by())
@@ -188,6 +210,7 @@ impl Stream {
 
     /// Ends before the input does.
     pub(super) fn end(&mut self, now: Timestamp) {
+        self.due = Timestamp::ZERO;
         self.feed.end(&mut self.sender, now);
     }
 
@@ -199,6 +222,7 @@ impl Stream {
 
     /// Goes on as `tuning` says.
     pub(super) fn retune(&mut self, tuning: Tuning, now: Timestamp) {
+        self.due = Timestamp::ZERO;
         match self.sender.retune(tuning, now) {
             Ok(()) => self.finish_timeout = tuning.finish_timeout,
             Err(error) => tracing::error!(stream = self.name.as_str(), %error, "not changed"),
@@ -207,17 +231,20 @@ impl Stream {
 
     /// Seals it under another key from now on.
     pub(super) fn rekey(&mut self, epoch: u8, key: Key, now: Timestamp) {
+        self.due = Timestamp::ZERO;
         tracing::debug!(stream = self.name.as_str(), epoch, "sealed under another key");
         self.sender.rekey(epoch, key, now);
     }
 
     /// Removes a subscriber.
     pub(super) fn evict(&mut self, whom: SubscriberId, reason: EvictReason, now: Timestamp) {
+        self.due = Timestamp::ZERO;
         self.sender.evict(whom, reason, now);
     }
 
     /// Hears a subscriber again that was removed.
     pub(super) fn readmit(&mut self, whom: SubscriberId) {
+        self.due = Timestamp::ZERO;
         self.sender.readmit(whom);
     }
 

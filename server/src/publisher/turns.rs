@@ -20,9 +20,10 @@ pub(crate) struct Turns {
     poller: Arc<Poller>,
     /// The data thread never sleeps.
     spins: bool,
-    /// When the data thread wakes up by itself, as of its last turn.
+    /// When the data thread wakes up by itself, as of its last turn; 0 while it does not rest, or cannot
+    /// send what it has.
     wakes_at: AtomicU64,
-    /// When a message was last sent.
+    /// When a message was last sent, or could not be.
     sent_at: AtomicU64,
 }
 
@@ -57,8 +58,13 @@ impl Turns {
             }
             let due = thread.turn();
             let deadline = if self.spins { Timestamp::ZERO } else { due };
-            self.wakes_at.store(deadline.0, Ordering::Relaxed);
+            let rests = deadline > Timestamp::ZERO && !thread.is_held_back();
+            let wakes_at = if rests { deadline } else { Timestamp::ZERO };
+            self.wakes_at.store(wakes_at.0, Ordering::Relaxed);
             drop(data);
+            if !rests {
+                self.sent_at.store(self.clock.now().0, Ordering::Relaxed);
+            }
             self.poller.wait(&mut events, &self.clock, Some(deadline))?;
         }
     }
@@ -66,10 +72,14 @@ impl Turns {
     /// Does `push` and what follows from it, if nothing was sent just now and the data thread rests.
     /// None: it is to be left to the data thread.
     pub(crate) fn lend<T>(&self, push: impl FnOnce() -> Option<T>) -> Option<T> {
+        // Not worth a look at the clock.
+        if self.wakes_at.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
         let now = self.clock.now();
         let last = Timestamp(self.sent_at.swap(now.0, Ordering::Relaxed));
         // Messages that follow each other closely share datagrams instead.
-        if now.since(last) < CLOSE || self.spins {
+        if now.since(last) < CLOSE {
             return None;
         }
         let mut data = match self.data.try_lock() {

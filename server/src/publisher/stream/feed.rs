@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use host::shutdown::Shutdown;
 use proto::sender::{PushError, Row};
-use proto::{Sender, Timestamp};
+use proto::{ByteCount, Sender, Timestamp};
 
 use crate::input::{InputCounters, Item, Items};
 
@@ -92,6 +92,11 @@ impl Feed {
         self.close(sender, None, true, now);
     }
 
+    /// What differs once it has given the sender something, or told it the end.
+    pub(super) fn state(&self) -> (usize, bool, bool) {
+        (self.held.len(), self.row.is_some(), self.is_closed())
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
@@ -148,6 +153,10 @@ impl Feed {
 
     /// Takes the next item of the input; says whether there was payload.
     fn next(&mut self, sender: &mut Sender, now: Timestamp) -> bool {
+        // Who pushes wakes whoever asked and found nothing: that is not worth it while enough waits.
+        if matches!(self.items, Items::Queue(_)) && sender.unsent() >= ENOUGH {
+            return false;
+        }
         match self.items.try_recv() {
             Ok(Item::Piece { piece, is_pause }) => {
                 self.held.push_back(piece);
@@ -197,6 +206,9 @@ impl Feed {
         }
     }
 }
+
+/// Pushed messages that wait to be sent are not taken beyond this: some bursts.
+const ENOUGH: ByteCount = ByteCount(256 << 10);
 
 /// What one stream may take before the others have their turn: 2 MiB of a file.
 const ITEMS_PER_TURN: usize = 8;
