@@ -82,12 +82,15 @@ impl Receiver {
         let (lost, drops) = (self.stats.wire_lost, self.stats.kernel_drops);
         let plight = &mut self.plight;
         let (came_before, lost_before) = plight.before;
-        let seen = came.saturating_sub(came_before) + lost.saturating_sub(lost_before);
+        let (came_since, lost_since) =
+            (came.saturating_sub(came_before), lost.saturating_sub(lost_before));
+        // Numbers are what the publisher says, and may be as large as they like.
+        let seen = came_since.saturating_add(lost_since);
         if drops > plight.drops {
             // What its own socket cannot hold the publisher has to know: it sends too fast.
             plight.loss = 1.0;
         } else if seen >= LOOKED_AT {
-            plight.loss = lost.saturating_sub(lost_before) as f64 / seen as f64;
+            plight.loss = lost_since as f64 / seen as f64;
         } else {
             return;
         }
