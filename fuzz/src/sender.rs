@@ -105,8 +105,11 @@ impl Play {
 
     fn push(&mut self, len: usize) {
         let payload: Vec<u8> = (self.pushed..).take(len).map(content).collect();
+        let dropped = self.sender.stats().payload_dropped;
         if self.sender.push(Bytes::from(payload), self.now).is_ok() {
-            self.pushed += len as u64;
+            // While the breaker is open nobody will want what a timely stream is given.
+            let is_kept = self.sender.stats().payload_dropped == dropped;
+            self.pushed += if is_kept { len as u64 } else { 0 };
         } else {
             assert!(!self.sender.has_room());
         }
