@@ -221,7 +221,7 @@ fn a_member_turned_bad_has_nothing_delivered_and_nothing_lost() {
     }
 }
 
-/// Blocks of a slow stream are closed by time: their lengths differ, and forged ones begin within true ones.
+/// Two blocks side by side, and forged ones that begin within them.
 #[test]
 fn a_block_that_a_forged_one_begins_in_is_mended_all_the_same() {
     for seed in 0..8 {
