@@ -1,10 +1,11 @@
 //! What is known of blocks: where they start, how many packets they have, which parity came.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Seq, SeqRange};
+use crate::{Seq, SeqRange, Timestamp};
 
 /// A block of which something came.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Block {
     is_poisoned: bool,
     /// Parity symbols with their places, each once.
     parity: Vec<(u8, Bytes)>,
+    /// When an answer that was not enough was last taken note of.
+    answered: Timestamp,
 }
 
 impl Block {
@@ -29,6 +32,15 @@ impl Block {
     pub(super) fn seqs(&self, start: Seq) -> impl Iterator<Item = Seq> + use<> {
         let depth_log2 = self.depth_log2;
         (0..u64::from(self.k)).map(move |index| start.plus(index << depth_log2))
+    }
+
+    /// The same as ranges: one, unless it is interleaved.
+    pub(super) fn ranges(&self, start: Seq) -> impl Iterator<Item = SeqRange> + use<> {
+        let whole = (self.depth_log2 == 0 && self.k > 0)
+            .then(|| SeqRange::new(start, start.plus(u64::from(self.k))));
+        let apart = if whole.is_some() { 0 } else { usize::MAX };
+        let each = self.seqs(start).map(|seq| SeqRange::new(seq, seq.next()));
+        whole.into_iter().chain(each.take(apart))
     }
 
     /// Whether it is mended by name alone.
@@ -103,6 +115,17 @@ impl Blocks {
         block.parity.push((place, body));
         self.parity_count += 1;
         true
+    }
+
+    /// Parity came that is not enough; says whether that is news: the symbols of one answer come
+    /// together.
+    pub(super) fn on_answer(&mut self, start: Seq, spacing: Duration, now: Timestamp) -> bool {
+        let Some(block) = self.get_mut(start) else { return false };
+        let is_news = now.since(block.answered) >= spacing;
+        if is_news {
+            block.answered = now;
+        }
+        is_news
     }
 
     /// The parity of a block is of no use any more.

@@ -74,6 +74,16 @@ impl Gaps {
         suppressed as u64
     }
 
+    /// An answer came and was not enough: what is still missing of `range` was lost on the way, and is
+    /// asked for at `from` plus its back-off, however often that was in vain before.
+    pub(super) fn answered(&mut self, range: SeqRange, from: Timestamp) {
+        for (run, missing) in self.take_in(range) {
+            let due = missing.due.min(from.after(missing.backoff));
+            let tries = missing.tries.min(1);
+            self.insert(run.first, Missing { end: run.end, due, tries, refusals: 0, ..missing });
+        }
+    }
+
     /// `range` was refused for now: it waits for `first`, longer each time, and that it was asked
     /// for does not count.
     pub(super) fn postpone(
@@ -276,6 +286,26 @@ mod tests {
             now = due;
         }
         assert_eq!(waits, [10, 20, 40, 50, 50]);
+    }
+
+    #[test]
+    fn who_was_answered_asks_for_the_rest_soon_however_often_it_asked() {
+        let mut gaps = Gaps::default();
+        gaps.open(range(10, 20), NOW, Duration::ZERO, None);
+        for _ in 0..5 {
+            for (run, missing) in gaps.take_due(Timestamp::NEVER, 9) {
+                gaps.asked(run, missing, Timestamp(900_000));
+            }
+        }
+        gaps.answered(range(12, 14), Timestamp(5_000));
+        assert_eq!(gaps.take_due(Timestamp(4_999), 9), []);
+        let due = gaps.take_due(Timestamp(5_000), 9);
+        assert_eq!(
+            due.iter().map(|(run, gap)| (*run, gap.tries)).collect::<Vec<_>>(),
+            [(range(12, 14), 1)]
+        );
+        gaps.answered(range(0, 99), Timestamp(1_000_000));
+        assert_eq!(gaps.due(), Some(Timestamp(900_000)), "no later than it would have");
     }
 
     #[test]

@@ -48,8 +48,7 @@ impl Receiver {
     /// writes it out). With the group size measured, and none for a handful of subscribers.
     fn backoff(&mut self) -> Duration {
         let Some(session) = &self.session else { return Duration::ZERO };
-        let audience = session.group_size.audience();
-        if audience <= AT_ONCE as f64 + 0.5 {
+        if self.is_one_of_few() {
             return Duration::ZERO;
         }
         let longest = session.longest_backoff();
@@ -114,13 +113,22 @@ impl Receiver {
     }
 
     /// When to ask again after having asked `tries` times: the first time as soon as an answer
-    /// could be here, later ever more rarely.
+    /// could be here, later ever more rarely. Of a handful of subscribers none floods anybody: what one
+    /// of them waits for holds the stream back for all, and most often the NAK or its answer was lost.
     fn retry_wait(&self, now: Timestamp) -> impl Fn(u32) -> Timestamp + use<> {
         let first = self.answer_time();
+        let spared = if self.is_one_of_few() { FEW_SPARED } else { 0 };
         move |tries| {
-            let wait = first.saturating_mul(1 << tries.min(8)).min(LONGEST_RETRY);
+            let doublings = tries.saturating_sub(spared).min(8);
+            let wait = first.saturating_mul(1 << doublings).min(LONGEST_RETRY);
             now.after(wait.max(first))
         }
+    }
+
+    /// Whether so few listen that each may ask at once.
+    pub(super) fn is_one_of_few(&self) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| session.group_size.audience() <= AT_ONCE as f64 + 0.5)
     }
 
     /// How long an answer may take: there and back, the merging of askers, the pacer's queue.
@@ -158,10 +166,12 @@ impl Receiver {
     /// The sender has other things to repair first: to have asked counts for nothing, and to ask
     /// again soon would only be refused again.
     fn wait_for_budget(&mut self, refused: &Refused, now: Timestamp) {
+        let is_one_of_few = self.is_one_of_few();
         let Some(session) = &mut self.session else { return };
         let first = (session.grtt * 2).max(SHORTEST_RETRY);
+        let longest = if is_one_of_few { LONGEST_RETRY.min(first * 4) } else { LONGEST_RETRY };
         for range in refused.ranges.iter() {
-            session.gaps.postpone(range.to_seqs(), first, LONGEST_RETRY, now);
+            session.gaps.postpone(range.to_seqs(), first, longest, now);
         }
     }
 
@@ -317,6 +327,9 @@ const SHORTEST_RETRY: Duration = Duration::from_millis(5);
 
 /// Who asks in vain asks rarely, but does not stop before its tries are over.
 const LONGEST_RETRY: Duration = Duration::from_millis(500);
+
+/// So many times one of few asks again after no more than the wait for an answer.
+const FEW_SPARED: u32 = 3;
 
 /// Ranges that one NAK holds.
 const RANGES: usize = 64;

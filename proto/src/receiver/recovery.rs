@@ -9,7 +9,6 @@ use super::nak::REORDER_ALLOWANCE;
 use super::session::Session;
 use super::window::Placed;
 use crate::fec::{self, Recovered};
-use crate::grtt::AT_ONCE;
 use crate::wire::{CODED_PREFIX_LEN, CodedFields, CodedPrefix, Discard, Heartbeat, Need};
 use crate::{Seq, SeqRange, Timestamp};
 
@@ -94,7 +93,22 @@ impl Receiver {
             return Ok(());
         }
         self.recover(start, now);
+        self.ask_for_rest(start, now);
         Ok(())
+    }
+
+    /// Parity came and does not suffice: of what was asked for some was lost, which need not wait as
+    /// long as what nobody answered.
+    fn ask_for_rest(&mut self, start: Seq, now: Timestamp) {
+        let wait = self.answer_time();
+        let Some(session) = &mut self.session else { return };
+        if missing_of(session, start) == 0 || !session.blocks.on_answer(start, wait / 4, now) {
+            return;
+        }
+        let Some(block) = session.blocks.get(start) else { return };
+        for range in block.ranges(start) {
+            session.gaps.answered(range, now.after(wait));
+        }
     }
 
     /// A data packet came: with it the parity of its block may be enough.
@@ -183,7 +197,7 @@ impl Receiver {
     /// timely stream some of them may be, and others not: all are named.
     pub(super) fn named_beside(&self, needs: &[Need], ranges: &[SeqRange]) -> Vec<SeqRange> {
         let Some(session) = &self.session else { return Vec::new() };
-        if session.group_size.audience() <= AT_ONCE as f64 + 0.5 || !session.is_reliable() {
+        if self.is_one_of_few() || !session.is_reliable() {
             return ranges.to_vec();
         }
         let counted = needs.iter().filter(|need| need.count > 1).filter_map(|need| {
@@ -221,8 +235,7 @@ impl Receiver {
         if missing > usize::from(need.count) {
             return;
         }
-        for seq in block.seqs(need.block) {
-            let range = SeqRange::new(seq, seq.next());
+        for range in block.ranges(need.block) {
             self.stats.naks_suppressed += session.gaps.hold_back(range, until);
         }
     }

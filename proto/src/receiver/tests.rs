@@ -166,6 +166,13 @@ impl Bench {
         bench
     }
 
+    /// A known one that asks so often before it gives up.
+    fn known_to_ask(max_tries: u32) -> Self {
+        let mut bench = Self::joined(|config| config.max_tries = max_tries, |_| {});
+        bench.prove();
+        bench
+    }
+
     fn prove(&mut self) {
         self.run(millis(6));
         let challenge = CookieChallenge { subscriber: WHO, cookie: 1 };

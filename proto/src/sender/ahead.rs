@@ -28,7 +28,7 @@ impl Sender {
             let Some(slot) = self.window.get(block).filter(|slot| slot.index == 0) else { break };
             let parity = self.parity_ahead(slot.k, now);
             if parity > 0 {
-                self.parity.make(block, parity, &self.window);
+                self.parity.make_ahead(block, parity, &self.window);
             }
         }
         self.parity.spread();

@@ -30,7 +30,8 @@ impl Sender {
         self.asked_at = now;
         let sent = self.window.sent();
         let oldest = self.oldest_wanted(now);
-        let mut room = self.packets_for(from.ip(), now).min(MAX_ASKED);
+        let room = self.packets_for(from.ip(), now).min(MAX_ASKED);
+        let mut allowance = Allowance::new(room, &nak.needs);
         let pending = self.pending_repairs();
         let mut over_budget = Vec::new();
         let mut needs = Vec::new();
@@ -47,8 +48,8 @@ impl Sender {
             let wanted = wanted.clamp_to(SeqRange::new(wanted.first, wanted.first.plus(MAX_ASKED)));
             self.stats.packets_asked += wanted.len();
             let wanted = self.give_again(nak.subscriber, from, wanted);
-            let (wanted, over) = wanted.split_at(room);
-            room -= wanted.len();
+            let taken = allowance.take(&self.by_block(wanted, &nak.needs));
+            let (wanted, over) = wanted.split_at(taken);
             over_budget.extend((!over.is_empty()).then_some(over));
             let many = self.gather_few(nak, from, wanted, now);
             for range in many.ranges {
@@ -65,7 +66,7 @@ impl Sender {
         needs.dedup_by_key(|need| need.block);
         let needs = self.ask_by_count(&needs, named, now);
         let manifests = nak.manifests.iter().map(|range| range.to_seqs());
-        self.ask_for_manifests(manifests, room, is_known.then_some(from), now);
+        self.ask_for_manifests(manifests, allowance.room, is_known.then_some(from), now);
         // Manifests leave at once, each once in a round trip: nobody owes them for long.
         let more = self.pending_repairs().saturating_sub(pending);
         self.budget.askers.charge(from.ip(), more * self.full_wire_len());
@@ -178,6 +179,46 @@ impl Sender {
     }
 }
 
+/// What one NAK may still ask for.
+struct Allowance {
+    /// In packets.
+    room: u64,
+    /// Of a block that is asked for by count no more is sent, however much of it is named.
+    counts: BTreeMap<Seq, u64>,
+}
+
+impl Allowance {
+    fn new(room: u64, needs: &[Need]) -> Self {
+        let counts = needs.iter().map(|need| (need.block, u64::from(need.count))).collect();
+        Self { room, counts }
+    }
+
+    /// Takes as many packets of `pieces`, each with the block that it is counted in, as there is room
+    /// for, and says how many.
+    fn take(&mut self, pieces: &[(SeqRange, Option<Seq>)]) -> u64 {
+        let mut taken = 0;
+        for (piece, block) in pieces {
+            let left = block.as_ref().and_then(|block| self.counts.get_mut(block));
+            let cost = left.as_deref().map_or(piece.len(), |left| piece.len().min(*left));
+            if cost > self.room && left.is_some() {
+                break;
+            }
+            let cost = cost.min(self.room);
+            self.room -= cost;
+            let Some(left) = left else {
+                taken += cost;
+                if cost < piece.len() {
+                    break;
+                }
+                continue;
+            };
+            *left -= cost;
+            taken += piece.len();
+        }
+        taken
+    }
+}
+
 /// Subscribers of one segment ask within this of each other.
 const SHORTEST_MERGE: Duration = Duration::from_millis(2);
 
@@ -186,3 +227,21 @@ const MANY: u64 = 64;
 
 /// Packets that one NAK may ask for: four times what fits in a socket's buffer by default.
 const MAX_ASKED: u64 = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_costs_its_count_and_what_is_only_named_each_name() {
+        let range = |first, end| SeqRange::new(Seq(first), Seq(end));
+        let block = Some(Seq(0));
+        let needs = [Need { block: Seq(0), count: 3 }];
+        let mut allowance = Allowance::new(5, &needs);
+        assert_eq!(allowance.take(&[(range(0, 2), block), (range(10, 20), block)]), 12);
+        assert_eq!(allowance.take(&[(range(30, 40), block)]), 10, "all of its count is asked for");
+        assert_eq!(allowance.take(&[(range(70, 71), None), (range(80, 90), None)]), 2);
+        assert_eq!(allowance.room, 0);
+        assert_eq!(Allowance::new(2, &needs).take(&[(range(0, 9), block)]), 0);
+    }
+}

@@ -1,28 +1,18 @@
 //! What blocks owe: asked for by count, answered by name where all miss the same, by parity where
 //! they do not (docs/PROTOCOL.md, "Repair and hold-down").
 
+mod ready;
+
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::window::{Slot, Window};
+pub(super) use self::ready::ParityPacket;
+use self::ready::Ready;
+use super::window::Window;
 use crate::fec::{self, MAX_SYMBOLS};
 use crate::wire::{CODED_PREFIX_LEN, CodedPrefix, Need};
 use crate::{Seq, Timestamp};
-
-/// A parity packet that is ready to be sent.
-#[derive(Clone, Debug)]
-pub(super) struct ParityPacket {
-    pub(super) block: Seq,
-    pub(super) k: u8,
-    pub(super) index: u8,
-    pub(super) depth_log2: u8,
-    pub(super) body: Bytes,
-    /// Whether somebody asked for it; otherwise it is sent ahead of loss.
-    pub(super) is_asked: bool,
-}
 
 /// What was asked of a block and not answered yet.
 #[derive(Debug, Default)]
@@ -101,9 +91,7 @@ pub(super) struct Parity {
     owed: BTreeMap<Seq, Owed>,
     queue: BTreeSet<(Timestamp, Seq)>,
     given: BTreeMap<Seq, Given>,
-    ready: VecDeque<ParityPacket>,
-    /// How many of those were asked for.
-    asked: u64,
+    ready: Ready,
     /// What the worst off of a large audience lacks of a block in seven of ten cases.
     usual: f64,
 }
@@ -167,7 +155,7 @@ impl Parity {
 
     /// When the first block is to be answered.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        if !self.ready.is_empty() {
+        if self.ready.first().is_some() {
             return Some(Timestamp::ZERO);
         }
         self.queue.first().map(|(due, _)| *due)
@@ -193,11 +181,7 @@ impl Parity {
             return Some(Answer::Named(owed.named.into_iter().collect()));
         }
         self.learn(block, &owed);
-        let before = self.ready.len();
-        self.make(block, owed.promised(), window);
-        self.ready.iter_mut().skip(before).for_each(|packet| packet.is_asked = true);
-        self.asked += (self.ready.len() - before) as u64;
-        let made = u8::try_from(self.ready.len() - before).unwrap_or(u8::MAX);
+        let made = self.make(block, owed.promised(), true, window);
         let given = self.given.entry(block).or_default();
         given.hold(now.after(hold_down), now);
         given.queued = given.queued.saturating_add(made);
@@ -232,10 +216,10 @@ impl Parity {
     }
 
     /// Makes the next `count` symbols of a block that were never sent; when all were, the first
-    /// ones again.
-    pub(super) fn make(&mut self, block: Seq, count: u8, window: &Window) {
-        let Some((first_slot, symbols)) = symbols(block, window) else { return };
-        let (k, depth_log2) = (first_slot.k, first_slot.depth_log2);
+    /// ones again. Says how many there are.
+    fn make(&mut self, block: Seq, count: u8, is_asked: bool, window: &Window) -> u8 {
+        let Some(first) = window.get(block).filter(|slot| slot.k > 0) else { return 0 };
+        let (k, depth_log2) = (first.k, first.depth_log2);
         let places = u8::try_from(MAX_SYMBOLS - usize::from(k)).unwrap_or(u8::MAX);
         let count = count.min(places);
         let given = self.given.entry(block).or_default();
@@ -243,38 +227,27 @@ impl Parity {
             given.next_place = 0;
         }
         let first = given.next_place;
+        let Some(bodies) = encode(block, first, count, window) else { return 0 };
         given.next_place += count;
-        let len = symbols.iter().map(Vec::len).max().unwrap_or(0);
-        let mut parity = vec![vec![0; len]; usize::from(count)];
-        if fec::encode(&symbols, first, &mut parity).is_err() {
-            return;
-        }
-        let indexed = parity.into_iter().zip(k + first..);
-        self.ready.extend(indexed.map(|(body, index)| ParityPacket {
+        self.ready.add(bodies.into_iter().zip(k + first..).map(|(body, index)| ParityPacket {
             block,
             k,
             index,
             depth_log2,
             body: body.into(),
-            is_asked: false,
+            is_asked,
         }));
+        count
     }
 
-    /// Brings parity of interleaved blocks into an order in which a burst of loss takes little of
-    /// each: the first packet of every block, then the second of every one.
+    /// Makes parity that nobody asked for.
+    pub(super) fn make_ahead(&mut self, block: Seq, count: u8, window: &Window) {
+        self.make(block, count, false, window);
+    }
+
+    /// Has the parity of interleaved blocks leave in turns.
     pub(super) fn spread(&mut self) {
-        if self.ready.iter().all(|packet| packet.depth_log2 == 0) {
-            return;
-        }
-        let mut places: BTreeMap<Seq, u32> = BTreeMap::new();
-        let mut ready: Vec<(u32, ParityPacket)> = Vec::with_capacity(self.ready.len());
-        for packet in self.ready.drain(..) {
-            let place = places.entry(packet.block).or_default();
-            ready.push((*place, packet));
-            *place += 1;
-        }
-        ready.sort_by_key(|(place, _)| *place);
-        self.ready = ready.into_iter().map(|(_, packet)| packet).collect();
+        self.ready.spread();
     }
 
     /// Blocks that anything is kept of, and packets that are ready.
@@ -285,26 +258,24 @@ impl Parity {
 
     /// Packets that were asked for and not sent yet.
     pub(super) fn pending(&self) -> u64 {
-        self.asked + self.owed.values().map(|owed| u64::from(owed.promised())).sum::<u64>()
+        self.ready.asked() + self.owed.values().map(|owed| u64::from(owed.promised())).sum::<u64>()
     }
 
     /// Forgets what was asked for.
     pub(super) fn forget_asked(&mut self) {
         self.owed.clear();
         self.queue.clear();
-        self.ready.retain(|packet| !packet.is_asked);
+        self.ready.forget_asked();
         self.given.values_mut().for_each(|given| given.queued = 0);
-        self.asked = 0;
     }
 
     pub(super) fn next(&self) -> Option<&ParityPacket> {
-        self.ready.front()
+        self.ready.first()
     }
 
     /// The next packet leaves: it is on its way from now on.
     pub(super) fn on_sent(&mut self, hold_down: Duration, now: Timestamp) {
-        let Some(packet) = self.ready.pop_front().filter(|packet| packet.is_asked) else { return };
-        self.asked = self.asked.saturating_sub(1);
+        let Some(packet) = self.ready.pop().filter(|packet| packet.is_asked) else { return };
         if let Some(given) = self.given.get_mut(&packet.block) {
             given.queued = given.queued.saturating_sub(1);
             given.until = given.until.max(now.after(hold_down));
@@ -324,24 +295,30 @@ impl Parity {
     }
 }
 
-/// The first packet of a closed block, and the coded bodies of all.
-fn symbols(block: Seq, window: &Window) -> Option<(&Slot, Vec<Vec<u8>>)> {
-    let first = window.get(block)?;
-    let mut symbols = Vec::with_capacity(usize::from(first.k));
-    for index in 0..first.k {
-        let slot = window.get(first.seq_of(index))?;
+/// Parity of a closed block: `count` symbols from place `first` on. Payloads are used where they lie:
+/// as every byte of a symbol is coded by itself, the prefixes before them are coded apart.
+fn encode(block: Seq, first: u8, count: u8, window: &Window) -> Option<Vec<Vec<u8>>> {
+    let of_block = window.get(block)?;
+    let mut prefixes = Vec::with_capacity(usize::from(of_block.k));
+    let mut payloads = Vec::with_capacity(usize::from(of_block.k));
+    for index in 0..of_block.k {
+        let slot = window.get(of_block.seq_of(index))?;
         let prefix = CodedPrefix {
             len: u16::try_from(slot.payload.len()).ok()?,
             flags: slot.flags,
             first_record: slot.first_record,
             first_sent: slot.first_sent?.to_wire(),
         };
-        let mut symbol = Vec::with_capacity(CODED_PREFIX_LEN + slot.payload.len());
-        prefix.write(&mut symbol);
-        symbol.extend_from_slice(&slot.payload);
-        symbols.push(symbol);
+        prefixes.push(prefix.to_bytes());
+        payloads.push(&slot.payload[..]);
     }
-    (first.k > 0).then_some((first, symbols))
+    let len = CODED_PREFIX_LEN + payloads.iter().map(|payload| payload.len()).max()?;
+    let mut bodies = vec![vec![0; len]; usize::from(count)];
+    let (mut of_prefixes, mut of_payloads): (Vec<_>, Vec<_>) =
+        bodies.iter_mut().map(|body| body.split_at_mut(CODED_PREFIX_LEN)).unzip();
+    fec::encode(&prefixes, first, &mut of_prefixes).ok()?;
+    fec::encode(&payloads, first, &mut of_payloads).ok()?;
+    Some(bodies)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
@@ -361,6 +338,8 @@ const QUANTILE: f64 = 0.3;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::super::packetizer::Cut;
     use super::*;
 
@@ -461,10 +440,10 @@ mod tests {
     fn the_last_symbol_of_a_block_is_made_like_any_other() {
         let (mut parity, window) = (Parity::default(), window());
         for index in 4..255 {
-            parity.make(Seq(4), 1, &window);
+            parity.make_ahead(Seq(4), 1, &window);
             assert_eq!(indices(&mut parity), [index]);
         }
-        parity.make(Seq(4), 1, &window);
+        parity.make_ahead(Seq(4), 1, &window);
         assert_eq!(indices(&mut parity), [4]);
     }
 
@@ -473,10 +452,10 @@ mod tests {
         let (mut parity, window) = (Parity::default(), window());
         let mut seen = BTreeSet::new();
         for _ in 0..125 {
-            parity.make(Seq(4), 2, &window);
+            parity.make_ahead(Seq(4), 2, &window);
             assert!(indices(&mut parity).into_iter().all(|index| seen.insert(index)));
         }
-        parity.make(Seq(4), 2, &window);
+        parity.make_ahead(Seq(4), 2, &window);
         assert_eq!(indices(&mut parity), [4, 5]);
     }
 }

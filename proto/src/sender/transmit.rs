@@ -121,7 +121,7 @@ impl Sender {
             self.write_coded(leaving, seq, buf);
             self.few.on_sent();
         }
-        self.on_mended(burst.datagrams, now);
+        self.on_mended(burst.datagrams);
         self.sent(leaving, burst, buf)
     }
 
@@ -147,7 +147,7 @@ impl Sender {
             self.write_coded(leaving, seq, buf);
             self.repair.on_sent(seq, hold_down, now);
         }
-        self.on_mended(burst.datagrams, now);
+        self.on_mended(burst.datagrams);
         self.sent(leaving, burst, buf)
     }
 
@@ -199,7 +199,7 @@ impl Sender {
             self.seal(start, buf);
             self.parity.on_sent(hold_down, now);
         }
-        self.on_mended(asked, now);
+        self.on_mended(asked);
         self.sent(leaving, burst, buf)
     }
 

@@ -65,7 +65,7 @@ fn a_confirmation_holds_back_what_it_names_until_an_answer_could_be_here() {
 
 #[test]
 fn unanswered_it_asks_ever_more_rarely_and_then_gives_up_and_says_so() {
-    let mut bench = Bench::known(|_| {});
+    let mut bench = Bench::known_to_ask(8);
     bench.data(0);
     bench.data(2);
     for _ in 0..40 {
@@ -74,7 +74,7 @@ fn unanswered_it_asks_ever_more_rarely_and_then_gives_up_and_says_so() {
     }
     let at: Vec<_> = bench.naks().into_iter().map(|(at, _)| at.as_millis()).collect();
     let waits: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert_eq!(waits, [25, 50, 100, 200], "five tries");
+    assert_eq!(waits, [25, 25, 25, 25, 50, 100, 200], "eight tries");
     assert_eq!(bench.gaps(), [Gap { range: range(1, 2), cause: GapCause::Unanswered }]);
     assert_eq!(bench.delivered(), [0, 2]);
     assert_eq!(bench.receiver.stats().lost_unanswered, 1);
@@ -84,8 +84,25 @@ fn unanswered_it_asks_ever_more_rarely_and_then_gives_up_and_says_so() {
 }
 
 #[test]
+fn who_is_answered_with_too_little_asks_for_the_rest_as_if_for_the_first_time() {
+    let mut bench = Bench::known_to_ask(32);
+    for seq in [0, 1, 3, 4, 6, 7, 8] {
+        bench.closed(seq);
+    }
+    bench.run(millis(600));
+    assert!(bench.naks().len() > 5, "it asks rarely by now: {:?}", bench.naks());
+    bench.said.clear();
+    let answered = bench.now.since(START);
+    bench.hear(Body::Parity(Coded { index: 8, k: 8, ..coded(0, START) }));
+    bench.run(millis(30));
+    let asked: Vec<_> = bench.naks().into_iter().map(|(at, _)| at).collect();
+    assert_eq!(asked, [answered + millis(25)], "two round trips and five milliseconds");
+    assert_eq!(bench.needs(), [need(0, 1)]);
+}
+
+#[test]
 fn who_is_promised_an_answer_goes_on_asking() {
-    let mut bench = Bench::known(|_| {});
+    let mut bench = Bench::known_to_ask(10);
     bench.data(0);
     bench.data(2);
     let wait = |bench: &mut Bench, is_promised: bool| {
@@ -99,7 +116,7 @@ fn who_is_promised_an_answer_goes_on_asking() {
         bench.naks().len()
     };
     let asked = wait(&mut bench, true);
-    assert!((10..=40).contains(&asked), "{asked}");
+    assert!((20..=80).contains(&asked), "{asked}");
     assert!(bench.gaps().is_empty(), "{:?}", bench.gaps());
     wait(&mut bench, false);
     assert_eq!(bench.gaps(), [Gap { range: range(1, 2), cause: GapCause::Unanswered }]);

@@ -72,7 +72,7 @@ fn feedback_goes_where_the_announce_says() {
 
 #[test]
 fn a_report_says_where_it_stands_and_what_it_has_room_for() {
-    let mut bench = Bench::known(|_| {});
+    let mut bench = Bench::known_to_ask(32);
     for seq in [0, 1, 3] {
         bench.data(seq);
     }

@@ -63,17 +63,25 @@ impl Askers {
         self.hosts.get(&host).map_or(0, |asker| asker.debt)
     }
 
+    /// Bytes that wait for others than the host that asked for most.
+    pub(in crate::sender) fn debt_beside_largest(&self) -> u64 {
+        let debts = || self.hosts.values().map(|asker| asker.debt);
+        debts().fold(0, u64::saturating_add).saturating_sub(debts().max().unwrap_or(0))
+    }
+
     pub(in crate::sender) fn charge(&mut self, host: IpAddr, bytes: u64) {
         if let Some(asker) = self.hosts.get_mut(&host) {
             asker.debt = asker.debt.saturating_add(bytes);
         }
     }
 
-    /// So many bytes of repair left: everyone has less to wait for.
-    pub(in crate::sender) fn relieve(&mut self, bytes: u64, now: Timestamp) {
-        let share = bytes / self.active(now);
+    /// So many bytes of repair left: who waits for more has more of them. So all debts together are
+    /// what still waits, and nobody is refused for what it was given.
+    pub(in crate::sender) fn relieve(&mut self, bytes: u64) {
+        let all = self.hosts.values().map(|asker| u128::from(asker.debt)).sum::<u128>().max(1);
         for asker in self.hosts.values_mut() {
-            asker.debt = asker.debt.saturating_sub(share);
+            let given = (u128::from(bytes) * u128::from(asker.debt)).div_ceil(all);
+            asker.debt = asker.debt.saturating_sub(u64::try_from(given).unwrap_or(u64::MAX));
         }
     }
 
@@ -156,18 +164,23 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_relieves_all_alike_and_few_shares_are_large() {
+    fn what_leaves_relieves_each_of_its_share_so_that_nobody_owes_what_was_sent() {
         let mut askers = Askers::default();
         let now = Timestamp::from_secs(9);
         for number in 0..20 {
             askers.floods(host(number), now);
-            askers.charge(host(number), 1_000);
         }
-        askers.relieve(800, now);
-        assert_eq!(askers.debt(host(3)), 900);
+        askers.charge(host(3), 3_000);
+        askers.charge(host(4), 1_000);
+        assert_eq!(askers.debt_beside_largest(), 1_000);
+        askers.relieve(800);
+        assert_eq!([3, 4, 5].map(|number| askers.debt(host(number))), [2_400, 800, 0]);
+        (0..4).for_each(|_| askers.relieve(800));
+        assert_eq!([3, 4].map(|number| askers.debt(host(number))), [0, 0]);
+        askers.charge(host(3), 10);
         askers.forgive();
         assert_eq!(askers.debt(host(3)), 0);
-        assert_eq!(askers.active(now.after(ACTIVE)), 1);
+        assert_eq!((askers.active(now), askers.active(now.after(ACTIVE))), (8, 1));
     }
 
     #[test]

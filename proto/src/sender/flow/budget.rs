@@ -54,11 +54,11 @@ impl Budget {
     }
 
     /// Repair left; `waits` says whether live data waited for it.
-    pub(in crate::sender) fn on_repair(&mut self, wire_bytes: u64, waits: bool, now: Timestamp) {
+    pub(in crate::sender) fn on_repair(&mut self, wire_bytes: u64, waits: bool) {
         if waits {
             self.tokens -= wire_bytes as f64;
         }
-        self.askers.relieve(wire_bytes, now);
+        self.askers.relieve(wire_bytes);
     }
 
     /// Whether repair may go before live data.
@@ -66,10 +66,12 @@ impl Budget {
         self.tokens > 0.0 || self.is_behind
     }
 
-    /// Takes how many bytes wait that live data could wait for. One host alone holds nothing up.
+    /// Takes how many bytes wait that live data could wait for. One host alone holds nothing up; what
+    /// several wait for holds them up, and with them the stream, the longer it waits.
     pub(in crate::sender) fn on_pending(&mut self, bytes: u64, now: Timestamp) {
-        let is_much = self.share > 0.0 && bytes > self.quantum * 2;
-        self.is_behind = is_much && self.askers.active(now) > 1;
+        let is_much = bytes > self.quantum * 2 && self.askers.active(now) > 1;
+        let is_shared = bytes.min(self.askers.debt_beside_largest()) > self.quantum / 2;
+        self.is_behind = self.share > 0.0 && (is_much || is_shared);
     }
 
     /// Bytes that `host` may ask for while `pending` bytes wait to be sent.
@@ -153,10 +155,10 @@ impl Sender {
     }
 
     /// So many packets leave because somebody asked.
-    pub(in crate::sender) fn on_mended(&mut self, packets: usize, now: Timestamp) {
+    pub(in crate::sender) fn on_mended(&mut self, packets: usize) {
         let packets = packets as u64;
         let waits = self.may_send_data();
-        self.budget.on_repair(packets * self.full_wire_len(), waits, now);
+        self.budget.on_repair(packets * self.full_wire_len(), waits);
         self.surge.on_sent(packets);
     }
 }
@@ -188,11 +190,10 @@ mod tests {
     #[test]
     fn repair_takes_its_share_of_what_leaves_and_no_more() {
         let mut budget = budget();
-        let now = Timestamp::from_secs(1);
         let (mut live, mut repair) = (0, 0);
         for _ in 0..1_000_000 {
             if budget.admits() {
-                budget.on_repair(LEN, true, now);
+                budget.on_repair(LEN, true);
                 repair += LEN;
             } else {
                 budget.on_live(LEN);
@@ -207,7 +208,7 @@ mod tests {
     fn what_no_live_data_waits_for_costs_nothing() {
         let mut budget = budget();
         for _ in 0..10_000 {
-            budget.on_repair(LEN, false, Timestamp::ZERO);
+            budget.on_repair(LEN, false);
         }
         assert!(budget.admits());
     }
@@ -231,7 +232,7 @@ mod tests {
     fn what_many_wait_for_goes_first_and_what_one_does_not() {
         let mut budget = budget();
         let (now, much) = (Timestamp::from_secs(1), 2 * 800_000_000 / 8 / 20 / 4 + 1);
-        budget.on_repair(1 << 30, true, now);
+        budget.on_repair(1 << 30, true);
         budget.askers.floods(host(1), now);
         budget.on_pending(much, now);
         assert!(!budget.admits());
@@ -243,11 +244,29 @@ mod tests {
     }
 
     #[test]
+    fn what_others_than_the_greediest_wait_for_goes_first_though_it_is_little() {
+        let mut budget = budget();
+        let (now, quantum) = (Timestamp::from_secs(1), 800_000_000 / 8 / 20 / 4);
+        budget.on_repair(1 << 30, true);
+        for (asker, debt) in [(1, 2 * quantum), (2, quantum / 2)] {
+            budget.askers.floods(host(asker), now);
+            budget.askers.charge(host(asker), debt);
+        }
+        budget.on_pending(2 * quantum, now);
+        assert!(!budget.admits());
+        budget.askers.charge(host(2), 1);
+        budget.on_pending(2 * quantum, now);
+        assert!(budget.admits());
+        budget.on_pending(0, now);
+        assert!(!budget.admits());
+    }
+
+    #[test]
     fn no_budget_and_all_of_it_are_budgets() {
         let none = Budget::new(Ratio::ZERO, Bitrate(8_000), LEN);
         assert!(!none.admits());
         let mut all = Budget::new(Ratio::ONE, Bitrate(8_000), LEN);
-        all.on_repair(1 << 30, true, Timestamp::ZERO);
+        all.on_repair(1 << 30, true);
         all.on_live(1);
         assert!(all.admits());
     }
