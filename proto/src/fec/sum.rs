@@ -39,6 +39,7 @@ fn add_group<'a, K: Copy>(
     loop {
         let mut filled = 0;
         for (term, (key, symbol)) in batch.iter_mut().zip(symbols.by_ref()) {
+            kernel.fetch(symbol);
             term.symbol = symbol;
             for (row, place) in term.factors.iter_mut().take(rows.len()).enumerate() {
                 *place = factor(key, row);
