@@ -3,7 +3,7 @@
 use std::{
     env,
     fs::{self, File},
-    io::{BufReader, BufWriter, Read, Write},
+    io::{self, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -33,7 +33,7 @@ impl Stage {
         let alone = alone()?;
         let lab = builder.build().expect("build a lab");
         lab.wait_until_settled().expect("a switch that has settled");
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = directory().expect("a temporary directory");
         Some(Self { lab, directory, _alone: alone })
     }
 
@@ -178,6 +178,11 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// In memory where that can be: a disk that others write to stalls subscribers for seconds.
+fn directory() -> io::Result<TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
 
 /// What a person has set is not for tests.
