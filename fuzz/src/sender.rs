@@ -284,8 +284,10 @@ impl Play {
         let (mut buf, mut datagrams) = (Vec::new(), 0);
         while let Some(transmit) = self.sender.poll_transmit(self.now, 44, &mut buf) {
             assert_eq!(buf.len().div_ceil(transmit.segment_len), transmit.datagrams);
-            for datagram in buf.chunks(transmit.segment_len) {
-                self.on_sent(transmit, datagram);
+            let kinds = transmit.kinds(0, transmit.datagrams);
+            let kinds = kinds.flat_map(|(kind, count)| std::iter::repeat_n(kind, count));
+            for (datagram, kind) in buf.chunks(transmit.segment_len).zip(kinds) {
+                self.on_sent(transmit, kind, datagram);
             }
             datagrams += transmit.datagrams;
             assert!(datagrams < MOST_AT_ONCE, "{datagrams} datagrams at once");
@@ -293,14 +295,12 @@ impl Play {
         while self.sender.poll_event().is_some() {}
     }
 
-    fn on_sent(&mut self, transmit: Transmit, datagram: &[u8]) {
+    fn on_sent(&mut self, transmit: Transmit, kind: Kind, datagram: &[u8]) {
         // What lists ranges may be longer than a stream's datagrams where those are short.
         let longest = if transmit.kind.is_coded() { DATAGRAM_LEN } else { 1_472 };
         assert!(datagram.len() <= usize::from(longest), "{} bytes", datagram.len());
         let packet = wire::decode_said(datagram).expect("what is sent can be read");
-        // What signs a burst is its last datagram.
-        let kind = packet.header.kind;
-        assert!(kind == transmit.kind || kind == Kind::Manifest, "{kind:?} in {transmit:?}");
+        assert_eq!(packet.header.kind, kind, "in {transmit:?}");
         let numbers = &mut self.numbers;
         let number = match transmit.destination {
             Destination::Group => &mut numbers.0,

@@ -109,6 +109,8 @@ impl Pair {
             kind: proto::wire::Kind::Data,
             segment_len: 0,
             datagrams: 0,
+            parity: 0,
+            has_manifest: false,
         };
         Ok(Self {
             sender: Sender::new(sender_config(rate), now).context("no such sender")?,

@@ -24,12 +24,34 @@ pub enum Destination {
 pub struct Transmit {
     /// Where it goes.
     pub destination: Destination,
-    /// What it is.
+    /// What it is, but for what follows.
     pub kind: Kind,
     /// Length of each datagram, in bytes; only the last may be shorter.
     pub segment_len: usize,
     /// How many.
     pub datagrams: usize,
+    /// So many of them, the first, are parity that travels with data.
+    pub parity: usize,
+    /// Whether the last is a manifest.
+    pub has_manifest: bool,
+}
+
+impl Transmit {
+    /// What `count` of its datagrams are, from the one at `first` on: kinds, each with how many.
+    pub fn kinds(&self, first: usize, count: usize) -> impl Iterator<Item = (Kind, usize)> + use<> {
+        let end = first.saturating_add(count).min(self.datagrams);
+        let manifest = self.datagrams - usize::from(self.has_manifest);
+        let parity = self.parity.min(manifest);
+        let parts = [
+            (Kind::Parity, 0..parity),
+            (self.kind, parity..manifest),
+            (Kind::Manifest, manifest..self.datagrams),
+        ];
+        let within = move |(kind, part): (Kind, std::ops::Range<usize>)| {
+            (kind, part.end.min(end).saturating_sub(part.start.max(first)))
+        };
+        parts.into_iter().map(within).filter(|(_, count)| *count > 0)
+    }
 }
 
 /// What leaves, where to and when.
@@ -46,9 +68,22 @@ pub(super) struct Burst {
     segment_len: usize,
     pub(super) datagrams: usize,
     is_closed: bool,
+    /// So many of them are parity with which data may travel, of so many bytes together.
+    parity: usize,
+    parity_bytes: usize,
 }
 
 impl Burst {
+    /// What was written so far is parity; data may follow.
+    pub(super) fn carry_parity(&mut self, buf: &[u8]) {
+        (self.parity, self.parity_bytes) = (self.datagrams, buf.len());
+    }
+
+    /// Datagrams of it that are no parity which it only carries, and their bytes.
+    pub(super) fn own(&self, buf: &[u8]) -> (usize, usize) {
+        (self.datagrams - self.parity, buf.len() - self.parity_bytes)
+    }
+
     /// Whether a datagram of `len` bytes may follow; a shorter one is the last.
     pub(super) fn admits(&mut self, len: usize, max: usize) -> bool {
         if self.datagrams == 0 {
@@ -85,7 +120,7 @@ impl Sender {
             Body::Manifest(manifest),
             buf,
         );
-        Transmit { datagrams: transmit.datagrams + 1, ..transmit }
+        Transmit { datagrams: transmit.datagrams + 1, has_manifest: true, ..transmit }
     }
 
     /// Datagrams of a burst: by the pacer, the caller and the largest UDP payload.
@@ -148,7 +183,14 @@ impl Sender {
             flags = FLAG_NO_DIGEST;
         }
         self.write_said(leaving, flags, body, buf);
-        Transmit { destination: to, kind: leaving.kind, segment_len: buf.len(), datagrams: 1 }
+        Transmit {
+            destination: to,
+            kind: leaving.kind,
+            segment_len: buf.len(),
+            datagrams: 1,
+            parity: 0,
+            has_manifest: false,
+        }
     }
 
     /// Appends what is no payload, signed and sealed.
@@ -167,10 +209,16 @@ impl Sender {
             return None;
         }
         self.pacer.on_burst(leaving.at);
-        self.count(leaving, burst.datagrams, buf.len());
-        let Burst { segment_len, datagrams, .. } = burst;
+        let (datagrams, bytes) = burst.own(buf);
+        if burst.parity > 0 {
+            let parity = Leaving { kind: Kind::Parity, ..leaving };
+            self.count(parity, burst.parity, burst.parity_bytes);
+        }
+        self.count(leaving, datagrams, bytes);
+        let Burst { segment_len, datagrams, parity, .. } = burst;
         let Leaving { kind, to: destination, .. } = leaving;
-        Some(Transmit { destination, kind, segment_len, datagrams })
+        let has_manifest = false;
+        Some(Transmit { destination, kind, segment_len, datagrams, parity, has_manifest })
     }
 
     fn count(&mut self, leaving: Leaving, datagrams: usize, bytes: usize) {
@@ -202,3 +250,26 @@ pub(super) fn prefix_of(slot: &Slot, now: Timestamp) -> CodedPrefix {
 
 /// The largest UDP payload over IPv4 is 65,507 bytes, GSO or not.
 const MAX_BURST_BYTES: usize = 65_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_travels_together_is_told_apart() {
+        let transmit = Transmit {
+            destination: Destination::Group,
+            kind: Kind::Data,
+            segment_len: 100,
+            datagrams: 10,
+            parity: 3,
+            has_manifest: true,
+        };
+        let kinds = |first, count| transmit.kinds(first, count).collect::<Vec<_>>();
+        assert_eq!(kinds(0, 10), [(Kind::Parity, 3), (Kind::Data, 6), (Kind::Manifest, 1)]);
+        assert_eq!(kinds(0, 2), [(Kind::Parity, 2)]);
+        assert_eq!(kinds(2, 3), [(Kind::Parity, 1), (Kind::Data, 2)]);
+        assert_eq!(kinds(4, 99), [(Kind::Data, 5), (Kind::Manifest, 1)]);
+        assert_eq!(kinds(10, 1), []);
+    }
+}

@@ -145,10 +145,11 @@ impl Sender {
         promised
     }
 
-    /// "Asked for already": at once, ahead of the pacer, so that others hold back.
+    /// "Asked for already": at once, ahead of the pacer, so that others hold back. A handful of
+    /// subscribers asks at once, and telling all of them costs more than it spares.
     fn confirm(&mut self, fresh: Vec<SeqRange>, needs: Vec<Need>) -> Result<(), Discard> {
         let is_empty = fresh.is_empty() && needs.is_empty();
-        if is_empty || self.audience_size() <= 1 {
+        if is_empty || self.audience_size() <= AT_ONCE {
             return Ok(());
         }
         let ranges = List::truncated(fresh.into_iter().map(Range::from_seqs));

@@ -176,18 +176,19 @@ impl Sender {
         self.grtt.get().max(SHORTEST_HOLD_DOWN)
     }
 
+    /// Parity, and data behind it if that may go: a burst costs more than what is in it.
     fn transmit_parity(
         &mut self,
         now: Timestamp,
         max: usize,
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        let max = self.burst_limit(max, now);
+        let most = self.burst_limit(max, now);
         let leaving = Leaving { kind: Kind::Parity, to: Destination::Group, at: now };
         let hold_down = self.hold_down();
         let (mut burst, mut asked) = (Burst::default(), 0);
         while let Some(parity) = self.parity.next().cloned() {
-            if !burst.admits(CODED_HEADER_LEN + parity.body.len() + self.tag_len(), max) {
+            if !burst.admits(CODED_HEADER_LEN + parity.body.len() + self.tag_len(), most) {
                 break;
             }
             let header = self.header(leaving, parity.depth_log2);
@@ -200,6 +201,13 @@ impl Sender {
             self.parity.on_sent(hold_down, now);
         }
         self.on_mended(asked);
+        if burst.datagrams > 0 && self.parity.next().is_none() && self.may_send_data() {
+            let mut with_data = burst;
+            with_data.carry_parity(buf);
+            if let Some(transmit) = self.transmit_data_behind(with_data, now, max, buf) {
+                return Some(transmit);
+            }
+        }
         self.sent(leaving, burst, buf)
     }
 
@@ -268,16 +276,27 @@ impl Sender {
     }
 
     fn transmit_data(&mut self, now: Timestamp, max: usize, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.transmit_data_behind(Burst::default(), now, max, buf)
+    }
+
+    /// Data, behind what is in the burst; `None` if there is none to send.
+    fn transmit_data_behind(
+        &mut self,
+        mut burst: Burst,
+        now: Timestamp,
+        max: usize,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
         self.end_linger(now);
         if !self.may_send_data() {
             return None;
         }
-        let most = self.burst_limit(max, now);
+        let before = burst.datagrams;
         // A manifest may follow, as the last and shorter one.
-        let most = most.min(self.unsigned_room());
+        let most = self.burst_limit(max, now).min(self.unsigned_room().saturating_add(before));
         let limit = self.limit();
         let leaving = Leaving { kind: Kind::Data, to: Destination::Group, at: now };
-        let (mut burst, first) = (Burst::default(), self.window.lead());
+        let first = self.window.lead();
         while self.window.lead() < limit && self.window.next_unsent().is_some() {
             let seq = self.window.lead();
             let Some(len) = self.datagram_len(seq) else { break };
@@ -290,11 +309,14 @@ impl Sender {
                 self.end_linger(now);
             }
         }
+        if burst.datagrams == before {
+            return None;
+        }
         self.caught_up_last = false;
         self.hash(SeqRange::new(first, self.window.lead()), now);
         self.send_ahead(now);
         self.interleave(now);
-        self.on_first_sent(burst, buf.len(), now);
+        self.on_first_sent(burst.own(buf), now);
         let room = burst.room_after(max, buf);
         let transmit = self.sent(leaving, burst, buf)?;
         let manifest = self.manifest_of_burst(room, now);
@@ -304,10 +326,10 @@ impl Sender {
         })
     }
 
-    fn on_first_sent(&mut self, burst: Burst, bytes: usize, now: Timestamp) {
-        let wire = bytes + burst.datagrams * usize::from(self.config.overhead_len);
+    fn on_first_sent(&mut self, (datagrams, bytes): (usize, usize), now: Timestamp) {
+        let wire = bytes + datagrams * usize::from(self.config.overhead_len);
         let present = self.audience_size();
-        self.stats.packets_sent += burst.datagrams as u64;
+        self.stats.packets_sent += datagrams as u64;
         self.stats.unicast_equivalent_bytes += present * wire as u64;
         self.heartbeat.on_data(now);
         self.budget.on_live(wire as u64);

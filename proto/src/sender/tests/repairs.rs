@@ -19,8 +19,8 @@ fn repairs(bench: &Bench) -> Vec<u64> {
 }
 
 #[test]
-fn a_nak_is_confirmed_at_once_ahead_of_the_pacer_and_repaired_before_new_data() {
-    let mut bench = under_way(3);
+fn a_nak_is_confirmed_at_once_ahead_of_the_pacer() {
+    let mut bench = under_way(9);
     bench.sent.clear();
     bench.hear(1, nak(1, &[(5, 7), (20, 21)]));
     bench.drain();
@@ -29,6 +29,13 @@ fn a_nak_is_confirmed_at_once_ahead_of_the_pacer_and_repaired_before_new_data() 
     let Body::Ncf(ncf) = &ncf[0].packet.body else { unreachable!() };
     let ranges: Vec<_> = ncf.ranges.iter().map(|range| (range.first.0, range.count)).collect();
     assert_eq!(ranges, [(5, 2), (20, 1)]);
+}
+
+#[test]
+fn what_was_asked_for_leaves_before_new_data() {
+    let mut bench = under_way(3);
+    bench.sent.clear();
+    bench.hear(1, nak(1, &[(5, 7), (20, 21)]));
     bench.run(millis(30));
     let after: Vec<_> =
         bench.sent.iter().filter(|sent| sent.packet.body.coded().is_some()).collect();
@@ -38,11 +45,13 @@ fn a_nak_is_confirmed_at_once_ahead_of_the_pacer_and_repaired_before_new_data() 
 }
 
 #[test]
-fn alone_nobody_is_told_to_wait() {
-    let mut bench = under_way(1);
-    bench.hear(1, nak(1, &[(5, 7)]));
-    bench.run(millis(30));
-    assert_eq!((bench.count(Kind::Ncf), repairs(&bench)), (0, vec![5, 6]));
+fn of_a_handful_nobody_is_told_to_wait() {
+    for audience in [1, 8] {
+        let mut bench = under_way(audience);
+        bench.hear(1, nak(1, &[(5, 7)]));
+        bench.run(millis(30));
+        assert_eq!((bench.count(Kind::Ncf), repairs(&bench)), (0, vec![5, 6]));
+    }
 }
 
 #[test]

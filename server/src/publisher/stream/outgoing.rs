@@ -214,7 +214,7 @@ impl Outgoing {
         links: &mut Links,
         now: Timestamp,
     ) -> Result<(), Until> {
-        let Transmit { destination, kind, segment_len, .. } = stuck.transmit;
+        let Transmit { destination, segment_len, .. } = stuck.transmit;
         let (way, to) = match destination {
             Destination::Group => (self.targets.get(stuck.ways_done), To::Group),
             Destination::Unicast(address) => (self.way_to(address, sockets), To::Subscriber),
@@ -239,8 +239,15 @@ impl Outgoing {
             Sent::Blocked(done) | Sent::Failed(done, _) => done,
         };
         let done_len = bytes.len().min(done * segment_len);
-        let overhead = done as u64 * u64::from(socket.outlet().overhead_len());
-        self.egress.add((way.mode, to, kind), done as u64, done_len as u64 + overhead);
+        let overhead = usize::from(socket.outlet().overhead_len());
+        let mut left = done_len;
+        for (kind, datagrams) in stuck.transmit.kinds(stuck.bytes_done / segment_len, done) {
+            // Only the last of a burst may be shorter.
+            let len = left.min(datagrams * segment_len);
+            left -= len;
+            let wire = (len + datagrams * overhead) as u64;
+            self.egress.add((way.mode, to, kind), datagrams as u64, wire);
+        }
         stuck.bytes_done += done_len;
         match sent {
             Sent::All => {
