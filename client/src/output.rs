@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use host::interface::InterfaceError;
 use host::poller::Waker;
-use host::workers::Workers;
+use host::workers::{Work, Workers};
 use proto::SeqRange;
 use proto::endpoint::{EndpointError, UdpAddress};
 use proto::receiver::Delivered;
@@ -179,7 +179,7 @@ impl Output {
             return Ok(Self { ring, progress, taker: Taker::Program(bell) });
         };
         let (of_writer, of_task) = (shares(), shares());
-        let writer = writer::Writer::new(sink, of_writer.0, of_writer.1);
+        let writer = writer::Writer::new(sink, of_writer.0, of_writer.1, spec.is_nowhere());
         let task = Arc::new(Task::new(writer, of_task.0, of_task.1));
         Ok(Self { ring, progress, taker: Taker::Writers(task, writers) })
     }
@@ -237,13 +237,22 @@ impl Output {
         self.progress()
     }
 
-    /// Has what is in the ring taken.
+    /// Has what is in the ring taken; takes it here where that is less than to wake somebody for it.
     fn call(&self) {
-        if self.ring.calls() {
-            match &self.taker {
-                Taker::Writers(task, writers) => writers.give(Arc::<Task>::clone(task)),
-                Taker::Program(bell) => bell.ring(),
+        if !self.ring.calls() {
+            return;
+        }
+        match &self.taker {
+            Taker::Writers(task, writers) => {
+                let mut has_more = true;
+                while has_more && task.is_quick() {
+                    has_more = task.turn();
+                }
+                if has_more {
+                    writers.give(Arc::<Task>::clone(task));
+                }
             }
+            Taker::Program(bell) => bell.ring(),
         }
     }
 }

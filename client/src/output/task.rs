@@ -16,6 +16,8 @@ pub(super) struct Task {
     /// Gone once it has ended: then the file is closed as well.
     writer: Mutex<Option<Writer>>,
     is_ended: AtomicBool,
+    /// As of the last turn: whoever has something written may do it itself.
+    is_quick: AtomicBool,
     ended: Condvar,
     ring: Arc<Ring>,
     progress: Arc<Mutex<Progress>>,
@@ -23,8 +25,15 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(writer: Writer, ring: Arc<Ring>, progress: Arc<Mutex<Progress>>) -> Self {
-        let (is_ended, ended) = (AtomicBool::new(false), Condvar::new());
-        Self { writer: Mutex::new(Some(writer)), is_ended, ended, ring, progress }
+        let (is_ended, is_quick) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (writer, ended) = (Mutex::new(Some(writer)), Condvar::new());
+        Self { writer, is_ended, is_quick, ended, ring, progress }
+    }
+
+    /// Whether a turn takes less than to have another thread do it. Not before the session is known:
+    /// its payload may be hashed.
+    pub(super) fn is_quick(&self) -> bool {
+        self.is_quick.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -53,6 +62,7 @@ impl Work for Task {
             self.fail();
             Turn::Ended
         });
+        self.is_quick.store(turn != Turn::Ended && writer.is_quick(), Ordering::Relaxed);
         if turn == Turn::Ended {
             *slot = None;
             self.is_ended.store(true, Ordering::Release);

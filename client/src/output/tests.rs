@@ -293,3 +293,33 @@ fn a_slow_output_does_not_hold_up_its_neighbours() {
     }
     assert!(!slow.is_finished());
 }
+
+#[test]
+fn what_goes_nowhere_is_written_at_once_unless_it_is_hashed() {
+    for is_hashed in [false, true] {
+        let poller = Poller::new().unwrap();
+        let spec = "/dev/null".parse().unwrap();
+        let output = Output::open(&spec, Sessions::Once, crew(&poller)).unwrap();
+        let mut begin = session(1, 0);
+        if let Delivered::Session(session) = &mut begin {
+            session.is_hashed = is_hashed;
+        }
+        output.push(&mut vec![begin]);
+        let Taker::Writers(task, _) = &output.taker else { unreachable!() };
+        let task = Arc::clone(task);
+        // The session itself is for the thread that writes.
+        let until = Instant::now() + Duration::from_millis(if is_hashed { 100 } else { 10_000 });
+        while !task.is_quick() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(task.is_quick(), !is_hashed);
+        output.push(&mut vec![payload(0, b"abc"), payload(1, b"de")]);
+        if !is_hashed {
+            assert_eq!(output.progress().bytes, 5);
+        }
+        output.push(&mut vec![end(5, is_hashed.then(|| sha256(b"abcde").unwrap()))]);
+        let progress = output.finish();
+        assert_eq!((progress.bytes, progress.sessions), (5, 1));
+        assert!(progress.finished.unwrap().is_whole());
+    }
+}

@@ -71,6 +71,11 @@ impl Verdict {
         self.began_late = session.first.0 > 0;
     }
 
+    /// Whether what is written is hashed: that takes longer than all else.
+    pub(super) fn hashes(&self) -> bool {
+        self.sha256.is_some()
+    }
+
     /// Payload was written.
     pub(super) fn add(&mut self, payloads: &[Bytes]) {
         payloads.iter().for_each(|payload| self.add_one(payload));

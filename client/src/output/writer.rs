@@ -29,6 +29,8 @@ pub(super) struct Writer {
     verdict: Verdict,
     /// What was taken out of the ring.
     items: VecDeque<Delivered>,
+    /// What is written is gone.
+    is_nowhere: bool,
     /// A run of payloads, to be written at once…
     run: Vec<Bytes>,
     /// …and what it takes of the ring until it is.
@@ -40,16 +42,23 @@ impl Writer {
         sink: Box<dyn Sink>,
         ring: Arc<Ring>,
         progress: Arc<Mutex<Progress>>,
+        is_nowhere: bool,
     ) -> Self {
         Self {
             sink,
             ring,
             progress,
+            is_nowhere,
             verdict: Verdict::new(true),
             items: VecDeque::new(),
             run: Vec::new(),
             run_cost: 0,
         }
+    }
+
+    /// Whether a turn takes less than to have another thread do it.
+    pub(super) fn is_quick(&self) -> bool {
+        self.is_nowhere && !self.verdict.hashes()
     }
 
     /// Writes a batch, if there is one; the end, if it has come or the sink takes no more.
