@@ -21,7 +21,7 @@ use quinn_udp::{UdpSockRef, UdpSocketState};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::sys;
-pub(crate) use batch::Batch;
+pub(crate) use batch::{Batch, Received};
 use membership::is_joined;
 
 /// A socket that hears one group on one interface.

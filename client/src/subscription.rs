@@ -30,7 +30,7 @@ use crate::impair::Impairment;
 use crate::output::{Crew, Output, OutputError};
 use crate::record::{Record, Records};
 use crate::socket::feedback::FeedbackSocket;
-use crate::socket::{GroupSocket, SocketError};
+use crate::socket::{GroupSocket, Received, SocketError};
 use crate::summary::Ended;
 use crate::tally::{MissingList, Tally};
 use crate::tcp::TcpLink;
@@ -286,14 +286,15 @@ impl Subscription {
         self.held_since = impairment.holds().then_some(now);
     }
 
-    /// A datagram that is not of this group or interface.
-    pub(crate) fn is_foreign(&mut self, to: Option<std::net::IpAddr>, by: Option<u32>) -> bool {
-        if to.is_some_and(|to| self.ways.group().is_some_and(|group| to != group.address)) {
-            self.tally.foreign_group += 1;
+    /// Whether datagrams are not of this group or interface.
+    pub(crate) fn is_foreign(&mut self, received: &Received<'_>) -> bool {
+        let group = self.ways.group().map(|group| group.address);
+        if received.to.is_some_and(|to| group.is_some_and(|group| to != group)) {
+            self.tally.foreign_group += received.count() as u64;
             return true;
         }
-        if by.is_some_and(|by| by != self.interface.index) {
-            self.tally.foreign_interface += 1;
+        if received.interface.is_some_and(|by| by != self.interface.index) {
+            self.tally.foreign_interface += received.count() as u64;
             return true;
         }
         false

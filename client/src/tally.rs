@@ -8,6 +8,7 @@ use proto::wire::{Kind, sent_at_of};
 use proto::{SeqRange, Timestamp, WireTime};
 
 use crate::impair::Impaired;
+use crate::socket::Received;
 use crate::subscription::Switches;
 
 /// Counters of one subscription. Each only grows.
@@ -94,6 +95,27 @@ impl Tally {
             let apart = u64::from(sent_at.since(sent).unsigned_abs());
             self.jitter.add(now.since(came).abs_diff(Duration::from_micros(apart)), 1);
         }
+    }
+
+    /// Datagrams of the group came in one buffer: mostly of one burst, which left at one time.
+    pub(crate) fn on_group_datagrams(
+        &mut self,
+        received: &Received<'_>,
+        joined_at: Timestamp,
+        now: Timestamp,
+    ) {
+        let mut datagrams = received.bytes.chunks(received.len);
+        let (first, last) = (datagrams.clone().next(), datagrams.clone().next_back());
+        let sent_at = |datagram: Option<&[u8]>| sent_at_of(Kind::Data, datagram?);
+        // What lies between is of the same burst.
+        if sent_at(first).is_some() && sent_at(first) == sent_at(last) {
+            datagrams.by_ref().take(1).for_each(|first| {
+                self.on_group_datagram(first, joined_at, now);
+            });
+            self.jitter.add(Duration::ZERO, datagrams.len() as u64);
+            return;
+        }
+        datagrams.for_each(|datagram| self.on_group_datagram(datagram, joined_at, now));
     }
 
     /// The group was joined again.

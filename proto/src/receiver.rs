@@ -7,7 +7,7 @@
 //! | you look for | open |
 //! |---|---|
 //! | which session is followed | `receiver/session.rs`, `receiver/adopt.rs` |
-//! | what happens when a packet comes | `receiver/arrival.rs` |
+//! | what happens when a packet comes | `receiver/arrival.rs`, of many in one buffer `receiver/joined.rs` |
 //! | places by number | `receiver/window.rs`, and memory for them `receiver/store.rs` |
 //! | what is missing, and when it is asked for | `receiver/gaps.rs`, `receiver/nak.rs` |
 //! | packets back out of parity | `receiver/blocks.rs`, `receiver/recovery.rs`; memory for it `receiver/arena.rs` |
@@ -37,6 +37,7 @@ mod evicted;
 mod fresh;
 mod gaps;
 mod guard;
+mod joined;
 mod knock;
 mod lots;
 mod nak;

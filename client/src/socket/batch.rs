@@ -13,11 +13,13 @@ pub(crate) struct Batch {
     filled: usize,
 }
 
-/// One datagram of a batch.
+/// Datagrams of a batch that came in one buffer.
 #[derive(Debug)]
 pub(crate) struct Received<'a> {
-    /// Its bytes, to be changed in place.
+    /// Their bytes, to be changed in place.
     pub(crate) bytes: &'a mut [u8],
+    /// How long each is, but for the last, which may be shorter.
+    pub(crate) len: usize,
     /// Who sent it.
     pub(crate) from: SocketAddr,
     /// The address it was sent to.
@@ -52,18 +54,28 @@ impl Batch {
         self.filled >= BATCH_SIZE
     }
 
-    /// Each datagram, in the order of arrival; a buffer that holds several is cut at its stride.
-    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = Received<'_>> {
+    /// Each buffer, in the order of arrival.
+    pub(crate) fn buffers(&mut self) -> impl Iterator<Item = Received<'_>> {
         let buffers = self.slab.chunks_exact_mut(BUFFER_LEN).zip(&self.metas).take(self.filled);
-        buffers.flat_map(|(buffer, meta)| {
-            let filled = buffer.get_mut(..meta.len).unwrap_or_default();
-            filled.chunks_mut(meta.stride.max(1)).map(|bytes| Received {
-                bytes,
-                from: meta.addr,
-                to: meta.dst_ip,
-                interface: meta.interface_index,
-            })
+        buffers.map(|(buffer, meta)| Received {
+            bytes: buffer.get_mut(..meta.len).unwrap_or_default(),
+            len: meta.stride.max(1),
+            from: meta.addr,
+            to: meta.dst_ip,
+            interface: meta.interface_index,
         })
+    }
+}
+
+impl Received<'_> {
+    /// How many datagrams it holds.
+    pub(crate) fn count(&self) -> usize {
+        self.bytes.len().div_ceil(self.len)
+    }
+
+    /// Each datagram.
+    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.bytes.chunks_mut(self.len)
     }
 }
 

@@ -31,7 +31,7 @@ fn send(to: &str, datagram: &[u8]) {
 fn received(socket: &GroupSocket) -> Vec<Vec<u8>> {
     let mut batch = Batch::new();
     match socket.receive(&mut batch) {
-        Ok(()) => batch.datagrams().map(|datagram| datagram.bytes.to_vec()).collect(),
+        Ok(()) => batch.buffers().map(|received| received.bytes.to_vec()).collect(),
         Err(error) => {
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
             Vec::new()
@@ -55,7 +55,7 @@ fn a_datagram_says_where_it_came_from_and_by_which_interface() {
     send("239.78.2.1:21002", b"hello");
     let mut batch = Batch::new();
     socket.receive(&mut batch).unwrap();
-    let datagram = batch.datagrams().next().unwrap();
+    let datagram = batch.buffers().next().unwrap();
     assert_eq!(datagram.bytes, b"hello");
     assert_eq!(datagram.from.ip(), Ipv4Addr::LOCALHOST);
     assert_eq!(datagram.to, Some(Ipv4Addr::new(239, 78, 2, 1).into()));

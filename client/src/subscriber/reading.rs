@@ -41,9 +41,9 @@ impl ReceiveThread {
                 return;
             }
             let now = self.clock.now();
-            for datagram in self.batch.datagrams() {
-                if !subscription.is_foreign(datagram.to, datagram.interface) {
-                    subscription.take_heard(datagram.bytes, datagram.from, now);
+            for received in self.batch.buffers() {
+                if !subscription.is_foreign(&received) {
+                    subscription.take_heard(received, now);
                 }
             }
             if !self.batch.is_full() {
@@ -71,23 +71,26 @@ impl ReceiveThread {
     fn hand_out(&mut self, drops: u64) {
         let now = self.clock.now();
         let is_only = self.subscriptions.len() == 1;
-        for datagram in self.batch.datagrams() {
-            let session = decode_header(datagram.bytes).map(|(header, _)| header.session).ok();
-            let mut is_wanted = false;
-            for (id, subscription) in &mut self.subscriptions {
-                // Where there is only one, it counts what is foreign to it.
-                let is_asked = subscription.asks_at(datagram.from);
-                if is_only || is_asked || follows(subscription.session(), session) {
-                    subscription.note_direct_drops(drops);
-                    // Opened in place: the next one needs it as it came.
-                    let mut copy = datagram.bytes.to_vec();
-                    subscription.take_direct(&mut copy, datagram.from, now);
-                    self.touched.push(*id);
-                    is_wanted = true;
+        for mut received in self.batch.buffers() {
+            let from = received.from;
+            for datagram in received.datagrams() {
+                let session = decode_header(datagram).map(|(header, _)| header.session).ok();
+                let mut is_wanted = false;
+                for (id, subscription) in &mut self.subscriptions {
+                    // Where there is only one, it counts what is foreign to it.
+                    let is_asked = subscription.asks_at(from);
+                    if is_only || is_asked || follows(subscription.session(), session) {
+                        subscription.note_direct_drops(drops);
+                        // Opened in place: the next one needs it as it came.
+                        let mut copy = datagram.to_vec();
+                        subscription.take_direct(&mut copy, from, now);
+                        self.touched.push(*id);
+                        is_wanted = true;
+                    }
                 }
-            }
-            if !is_wanted {
-                self.published.on_foreign_feedback();
+                if !is_wanted {
+                    self.published.on_foreign_feedback();
+                }
             }
         }
     }

@@ -8,11 +8,25 @@ use proto::wire::ReportState;
 
 use super::{Subscription, TcpLink};
 use crate::record::{Record, Records};
+use crate::socket::Received;
 use crate::tcp;
 
 impl Subscription {
-    /// Takes a datagram of the group.
-    pub(crate) fn take_heard(&mut self, bytes: &mut [u8], from: SocketAddr, now: Timestamp) {
+    /// Takes datagrams of the group: as they came together, where nobody wants to see each.
+    pub(crate) fn take_heard(&mut self, mut received: Received<'_>, now: Timestamp) {
+        let is_seen = self.config.defaults.allow_compare || self.ways.has_both();
+        if is_seen || self.impairment.is_some() {
+            let from = received.from;
+            received.datagrams().for_each(|datagram| self.take_each(datagram, from, now));
+            return;
+        }
+        self.tally.on_group_datagrams(&received, self.joined_at, now);
+        let Received { bytes, len, from, .. } = received;
+        self.tally.received_bytes += bytes.len() as u64;
+        self.receiver.handle_joined(bytes, len, Via::Group, from, now);
+    }
+
+    fn take_each(&mut self, bytes: &mut [u8], from: SocketAddr, now: Timestamp) {
         self.look_for_invitation(bytes, from);
         let (is_back, from) = self.ways.on_group(bytes, from, &self.receiver, now);
         if is_back {

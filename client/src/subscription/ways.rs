@@ -72,7 +72,7 @@ impl Ways {
     }
 
     /// Whether there is a group to hear and a publisher to ask.
-    fn has_both(&self) -> bool {
+    pub(super) fn has_both(&self) -> bool {
         self.group.is_some() && self.publisher.is_some()
     }
 

@@ -99,6 +99,12 @@ impl Blocks {
         is_news
     }
 
+    /// Whether a packet tells nothing new of blocks: it is of the same as the last one, and not the
+    /// packet that says that others beside it have begun.
+    pub(super) fn is_of_last(&self, start: Seq, k: u8, index: u8, depth_log2: u8) -> bool {
+        self.last == Some((start, k)) && (depth_log2 == 0 || index != 1)
+    }
+
     /// Keeps a parity symbol; a second one of the same place is not kept. One of another length than
     /// the first shows that somebody lies: who waited for more that fit a false one would wait for ever.
     pub(super) fn add_parity(&mut self, start: Seq, place: u8, body: Bytes) -> bool {

@@ -16,6 +16,8 @@ pub(super) struct SenderClock {
     previous_offset: Option<i64>,
     life_ends: Timestamp,
     last: Option<(i64, i64)>,
+    /// What was seen last: most datagrams left and came together with the one before.
+    seen: Option<(WireTime, Timestamp)>,
     jitter_ns: i64,
     heard: Timestamp,
 }
@@ -28,13 +30,17 @@ impl SenderClock {
             previous_offset: None,
             life_ends: now.after(OFFSET_LIFE),
             last: None,
+            seen: None,
             jitter_ns: 0,
             heard: now,
         }
     }
 
-    /// A datagram that left at `sent` is here.
+    /// A datagram that left at `sent` is here. Those that left and came together are one to it.
     pub(super) fn on_datagram(&mut self, sent: WireTime, now: Timestamp) {
+        if self.seen.replace((sent, now)) == Some((sent, now)) {
+            return;
+        }
         let sent_us = self.unwrap(sent);
         if self.newest.is_none_or(|(_, newest)| sent_us >= newest) {
             self.newest = Some((sent, sent_us));

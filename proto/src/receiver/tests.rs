@@ -7,7 +7,9 @@
 //! | gaps, NAKs, confirmations, refusals | `tests/ask.rs` |
 //! | several blocks at once | `tests/interleave.rs` |
 //! | streams with a deadline | `tests/timely.rs` |
+//! | many in one buffer | `tests/joined.rs` |
 //! | late joiners, catch-up, the window | `tests/late.rs` |
+//! | many in one buffer | `tests/joined.rs` |
 //! | being known, reports, counters | `tests/feedback.rs` |
 //! | asking for it by unicast | `tests/knock.rs` |
 //! | one key after another | `tests/rekey.rs` |
@@ -21,6 +23,7 @@ mod feedback;
 mod floods;
 mod hostile;
 mod interleave;
+mod joined;
 mod knock;
 mod late;
 mod rekey;
