@@ -9,6 +9,7 @@ mod commands;
 mod deadlines;
 mod feedback;
 mod links;
+mod lull;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub(crate) use commands::{Answer, Command};
 use deadlines::Deadlines;
 use feedback::FeedbackSockets;
 use links::Links;
+use lull::{LULL, Lull};
 
 /// All that the receive thread owns.
 pub(crate) struct ReceiveThread {
@@ -77,6 +79,7 @@ pub(crate) struct ReceiveThread {
     progress_at: Timestamp,
     is_news: bool,
     spins: bool,
+    lull: Lull,
 }
 
 /// What a [`ReceiveThread`] is made of.
@@ -122,6 +125,7 @@ impl ReceiveThread {
             progress_at: now.after(PROGRESS_INTERVAL),
             is_news: true,
             spins: parts.spins,
+            lull: Lull::default(),
             clock: parts.clock,
             poller: parts.poller,
             crew: parts.crew,
@@ -139,6 +143,7 @@ impl ReceiveThread {
 
     /// Waits until something is to be done, and does it; false once nothing is left to receive.
     pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
+        self.let_more_come();
         let deadline = if self.spins { Timestamp::ZERO } else { self.deadline() };
         let waited = self.poller.wait(&mut self.events, &self.clock, Some(deadline));
         waited.context("the sockets cannot be waited for")?;
@@ -146,6 +151,14 @@ impl ReceiveThread {
         let now = self.clock.now();
         self.turn(now);
         Ok(!self.is_done(now))
+    }
+
+    /// Sleeps while what comes fast is on its way, if it is all the same to everybody.
+    fn let_more_come(&mut self) {
+        let is_wanted = self.lull.take(self.clock.now()) && !self.spins;
+        if is_wanted && self.subscriptions.values().all(Subscription::is_patient) {
+            std::thread::sleep(LULL);
+        }
     }
 
     fn turn(&mut self, now: Timestamp) {

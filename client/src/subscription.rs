@@ -27,7 +27,7 @@ use crate::chance;
 use crate::config::SubscriptionConfig;
 use crate::endpoint::{self, Publisher, Unreachable};
 use crate::impair::Impairment;
-use crate::output::{Crew, Output, OutputError};
+use crate::output::{Crew, Output, OutputError, OutputSpec};
 use crate::record::{Record, Records};
 use crate::socket::feedback::FeedbackSocket;
 use crate::socket::{GroupSocket, Received, SocketError};
@@ -249,6 +249,16 @@ impl Subscription {
     /// The socket, unless the interface is down.
     pub(crate) fn socket(&self) -> Option<&GroupSocket> {
         self.socket.as_ref()
+    }
+
+    /// Payload that the group's socket holds, in bytes.
+    pub(crate) fn room(&self) -> u64 {
+        self.socket.as_ref().map_or(0, |socket| socket.buffer().payload().0)
+    }
+
+    /// Whether nobody waits for what is handed out: it goes to a file, and has no deadline.
+    pub(crate) fn is_patient(&self) -> bool {
+        matches!(self.config.output, OutputSpec::File(_)) && !self.is_timely
     }
 
     /// The session that is followed.

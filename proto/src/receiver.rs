@@ -59,6 +59,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 pub use event::{Delivered, Ending, Event, Gap, GapCause, Payload, SessionInfo};
+pub use joined::Joined;
 pub use row::Row;
 pub use stats::ReceiverStats;
 

@@ -41,7 +41,9 @@ impl ReceiveThread {
                 return;
             }
             let now = self.clock.now();
+            let room = subscription.room();
             for received in self.batch.buffers() {
+                self.lull.on_read(&received, room);
                 if !subscription.is_foreign(&received) {
                     subscription.take_heard(received, now);
                 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use proto::Timestamp;
-use proto::receiver::Via;
+use proto::receiver::{Joined, Via};
 use proto::wire::ReportState;
 
 use super::{Subscription, TcpLink};
@@ -23,7 +23,7 @@ impl Subscription {
         self.tally.on_group_datagrams(&received, self.joined_at, now);
         let Received { bytes, len, from, .. } = received;
         self.tally.received_bytes += bytes.len() as u64;
-        self.receiver.handle_joined(bytes, len, Via::Group, from, now);
+        self.receiver.handle_joined(Joined { bytes, len }, Via::Group, from, now);
     }
 
     fn take_each(&mut self, bytes: &mut [u8], from: SocketAddr, now: Timestamp) {

@@ -10,19 +10,26 @@ use super::{Receiver, Via};
 use crate::Timestamp;
 use crate::wire::{self, CodedFields, CodedPrefix, Kind};
 
+/// Datagrams that a socket gave in one buffer, as UDP GRO joins them.
+#[derive(Debug)]
+pub struct Joined<'a> {
+    /// One behind the other.
+    pub bytes: &'a mut [u8],
+    /// How long each is but for the last, which may be shorter, in bytes.
+    pub len: usize,
+}
+
 impl Receiver {
-    /// Takes datagrams that a socket gave in one buffer, each `len` bytes long but for the last, as UDP
-    /// GRO joins them; does the same as [`Receiver::handle_datagram`] with each. Nothing of a `len` of 0
-    /// is taken.
+    /// Takes datagrams that came together; does the same as [`Receiver::handle_datagram`] with each.
+    /// None is taken if they have no length.
     pub fn handle_joined(
         &mut self,
-        datagrams: &mut [u8],
-        len: usize,
+        joined: Joined<'_>,
         via: Via,
         from: SocketAddr,
         now: Timestamp,
     ) {
-        let mut left = datagrams;
+        let Joined { bytes: mut left, len } = joined;
         while len > 0 && !left.is_empty() {
             let taken = self.take_in_order(left, len, from, now).min(left.len());
             let (_, rest) = left.split_at_mut(taken);

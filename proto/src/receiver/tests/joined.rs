@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::receiver::Joined;
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -115,7 +116,8 @@ fn check(ops: &[Op], depth_log2: u8, deadline_ms: u32) {
             for datagram in buffer.clone().chunks_mut(len) {
                 one_by_one.receiver.handle_datagram(datagram, Via::Group, source(), now);
             }
-            together.receiver.handle_joined(&mut buffer, len, Via::Group, source(), now);
+            let joined = Joined { bytes: &mut buffer, len };
+            together.receiver.handle_joined(joined, Via::Group, source(), now);
             assert_eq!(one_by_one.receiver.stats(), together.receiver.stats());
         }
         one_by_one.settle();
@@ -141,7 +143,8 @@ fn most_of_what_comes_in_order_is_taken_at_once() {
     let (first, rest) = buffer.split_at_mut(len);
     bench.receiver.handle_datagram(first, Via::Group, source(), bench.now);
     assert_eq!(bench.receiver.take_in_order(rest, len, source(), bench.now), 7 * len);
-    bench.receiver.handle_joined(&mut rest[7 * len..], len, Via::Group, source(), bench.now);
+    let joined = Joined { bytes: &mut rest[7 * len..], len };
+    bench.receiver.handle_joined(joined, Via::Group, source(), bench.now);
     bench.settle();
     assert_eq!(bench.delivered(), (0..64).collect::<Vec<_>>());
 }
@@ -149,9 +152,11 @@ fn most_of_what_comes_in_order_is_taken_at_once() {
 #[test]
 fn nothing_of_no_length_is_taken() {
     let mut bench = Bench::known(|_| {});
-    bench.receiver.handle_joined(&mut [1, 2, 3], 0, Via::Group, source(), bench.now);
+    let joined = Joined { bytes: &mut [1, 2, 3], len: 0 };
+    bench.receiver.handle_joined(joined, Via::Group, source(), bench.now);
     assert_eq!(bench.receiver.stats().discarded.total(), 0);
-    bench.receiver.handle_joined(&mut [1, 2, 3], 2, Via::Group, source(), bench.now);
+    let joined = Joined { bytes: &mut [1, 2, 3], len: 2 };
+    bench.receiver.handle_joined(joined, Via::Group, source(), bench.now);
     assert_eq!(bench.receiver.stats().discarded.total(), 2);
 }
 
