@@ -110,7 +110,7 @@ impl Pacer {
             // Every timer is a little late: by that the next one may be sooner, or the rate would
             // never be reached.
             let (owed, late) =
-                if self.is_awaited { (DEBT, takes / 3) } else { (Duration::ZERO, Duration::ZERO) };
+                if self.is_awaited { (DEBT, takes / 2) } else { (Duration::ZERO, Duration::ZERO) };
             (self.since, self.sent) = (self.next().max(now.before(late)), 0);
             self.scheduled = self.scheduled.max(now.before(owed));
         }
@@ -171,7 +171,7 @@ const LATENESS_BUCKETS: usize = 11;
 
 /// Bursts of a fast stream: short against the millisecond that a switch's buffer holds, long
 /// against the time that it takes to wake up for one.
-const USUAL: Duration = Duration::from_micros(200);
+const USUAL: Duration = Duration::from_micros(140);
 
 /// Bursts of a slow stream: waking up for each packet would cost more than it smoothes.
 const FEW: usize = 4;
@@ -179,8 +179,8 @@ const FEW: usize = 4;
 /// What is owed for longer was not to be sent then.
 const DEBT: Duration = Duration::from_millis(10);
 
-/// Who is late sends faster by a sixteenth.
-const CATCH_UP: u32 = 16;
+/// Who is late sends faster by a twelfth.
+const CATCH_UP: u32 = 12;
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_kept_over_a_second() {
-        for (megabits, datagrams) in [(1, 1), (100, 3), (1_000, 16), (10_000, 46)] {
+        for (megabits, datagrams) in [(1, 1), (100, 3), (1_000, 11), (10_000, 46)] {
             let mut pacer =
                 Pacer::new(Some(Bitrate(megabits * 1_000_000)), Duration::from_micros(450));
             let mut now = Timestamp::from_secs(1);
@@ -212,14 +212,14 @@ mod tests {
         let mut now = Timestamp::from_secs(1);
         let mut left: Vec<(Timestamp, usize)> = Vec::new();
         for burst in 0..2_000 {
-            // Every hundredth burst is a millisecond late, of 19 that it has to make up for it.
+            // Every hundredth burst is a millisecond late, of 13 that it has to make up for it.
             let pause = Duration::from_millis(u64::from(burst % 100 == 99));
             now = pacer.ready_at().max(now).after(pause);
-            assert_eq!(pacer.burst_datagrams(1_514, 46, now), 16);
+            assert_eq!(pacer.burst_datagrams(1_514, 46, now), 11);
             pacer.on_burst(now);
-            pacer.on_sent(16 * 1_514, now);
+            pacer.on_sent(11 * 1_514, now);
             pacer.await_turn();
-            left.push((now, 16 * 1_514));
+            left.push((now, 11 * 1_514));
         }
         let all: usize = left.iter().map(|(_, bytes)| bytes).sum();
         let time = now.since(left[0].0).as_secs_f64();
