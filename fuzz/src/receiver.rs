@@ -8,7 +8,7 @@ use arbitrary::{Result, Unstructured};
 use proto::config::Start;
 use proto::grtt::GroupSize;
 use proto::poll::Poll;
-use proto::receiver::{Delivered, Payload, Via};
+use proto::receiver::{Delivered, Joined, Payload, Via};
 use proto::seal::Key;
 use proto::sign::SigningKey;
 use proto::wire::{
@@ -253,7 +253,12 @@ impl Play {
 
     fn take(&mut self, datagram: &mut [u8], via: Via, from: SocketAddr) {
         self.given += 1;
-        self.receiver.handle_datagram(datagram, via, from, self.now);
+        let len = datagram.len();
+        if via == Via::Feedback || len == 0 {
+            return self.receiver.handle_datagram(datagram, via, from, self.now);
+        }
+        // What is next in order is taken by a shorter way.
+        self.receiver.handle_joined(Joined { bytes: datagram, len }, via, from, self.now);
     }
 
     fn near_seq(&self, u: &mut Unstructured<'_>) -> Result<Seq> {

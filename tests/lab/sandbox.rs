@@ -126,7 +126,8 @@ fn confined(stage: &Stage, program: &str) -> Command {
     let folder = stage.path("");
     let (this, folder) = (this.display(), folder.display());
     let script = format!(
-        "set -e; cd {folder}; mkdir -p state; mount --bind state state; mount -o remount,bind,ro /; \
+        "set -e; mkdir -p {folder}/state; mount --bind {folder} {folder}; cd {folder}; \
+         mount --bind state state; mount -o remount,bind,ro {folder}; mount -o remount,bind,ro /; \
          separator=$(printf '\\037'); words=setpriv; \
          for word in --reuid={NOBODY} --regid={NOBODY} --clear-groups --inh-caps=-all \
            --ambient-caps=-all --bounding-set=-all --no-new-privs -- \"$@\"; do \
