@@ -108,8 +108,7 @@ impl Session {
     }
 
     fn is_next(&self, fields: CodedFields) -> bool {
-        let start = fields.block_start(self.frontier);
-        let seq = start.plus(u64::from(fields.index) << fields.depth_log2);
+        let (start, seq) = (fields.block_start(self.frontier), fields.seq(self.frontier));
         seq == self.frontier
             && seq < self.last().min(self.window.limit())
             && self.blocks.is_of_last(start, fields.k, fields.index, fields.depth_log2)

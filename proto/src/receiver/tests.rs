@@ -261,16 +261,7 @@ impl Bench {
     }
 
     fn heartbeat(&mut self, trail: u64, lead: u64) {
-        self.hear(Body::Heartbeat(Heartbeat {
-            trail: Seq(trail),
-            lead: Seq(lead),
-            last_block: Seq(0),
-            last_k: 0,
-            next_ms: 10,
-            grtt_us: 10_000,
-            group_size: 0,
-            poll: Poll::default(),
-        }));
+        self.hear(Body::Heartbeat(heartbeat(trail, lead)));
     }
 
     fn end(&mut self, lead: u64) {
@@ -349,6 +340,19 @@ impl Bench {
         let here = stats.packets_placed + stats.packets_recovered;
         let refused = stats.packets_forged + stats.packets_unverified;
         assert_eq!(here, stats.packets_delivered + stats.packets_abandoned + refused + held);
+    }
+}
+
+fn heartbeat(trail: u64, lead: u64) -> Heartbeat {
+    Heartbeat {
+        trail: Seq(trail),
+        lead: Seq(lead),
+        last_block: Seq(0),
+        last_k: 0,
+        next_ms: 10,
+        grtt_us: 10_000,
+        group_size: 0,
+        poll: Poll::default(),
     }
 }
 

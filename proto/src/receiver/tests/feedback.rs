@@ -110,17 +110,7 @@ fn a_small_audience_reports_at_once_when_it_is_asked_to() {
     let mut bench = Bench::known(|_| {});
     bench.run(millis(50));
     bench.said.clear();
-    let heartbeat = Heartbeat {
-        trail: Seq(0),
-        lead: Seq(0),
-        last_block: Seq(0),
-        last_k: 0,
-        next_ms: 10,
-        grtt_us: 10_000,
-        group_size: 0,
-        poll: Poll::default(),
-    };
-    let mut packet = bench.packet(Body::Heartbeat(heartbeat), Via::Group);
+    let mut packet = bench.packet(Body::Heartbeat(heartbeat(0, 0)), Via::Group);
     packet.header.flags = FLAG_REPORT_WANTED;
     bench.take(&packet, Via::Group);
     bench.run(millis(5));

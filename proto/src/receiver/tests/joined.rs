@@ -63,16 +63,7 @@ fn sent(ops: &[Op], depth_log2: u8) -> Vec<(Duration, Vec<Vec<u8>>)> {
                 from.session = SessionId(from.session.0 ^ 1);
                 Body::Data(place(next, 8, &from))
             }
-            Op::Heartbeat => Body::Heartbeat(Heartbeat {
-                trail: Seq(0),
-                lead: Seq(next),
-                last_block: Seq(0),
-                last_k: 0,
-                next_ms: 10,
-                grtt_us: 10_000,
-                group_size: 0,
-                poll: Poll::default(),
-            }),
+            Op::Heartbeat => Body::Heartbeat(heartbeat(0, next)),
             Op::Later(ms) => {
                 from.now = from.now.after(millis(ms));
                 buffers.push((from.now.since(START), Vec::new()));

@@ -240,14 +240,8 @@ impl Outgoing {
         };
         let done_len = bytes.len().min(done * segment_len);
         let overhead = usize::from(socket.outlet().overhead_len());
-        let mut left = done_len;
-        for (kind, datagrams) in stuck.transmit.kinds(stuck.bytes_done / segment_len, done) {
-            // Only the last of a burst may be shorter.
-            let len = left.min(datagrams * segment_len);
-            left -= len;
-            let wire = (len + datagrams * overhead) as u64;
-            self.egress.add((way.mode, to, kind), datagrams as u64, wire);
-        }
+        let first = stuck.bytes_done / segment_len;
+        self.count((way.mode, to), stuck.transmit, (first, done), (done_len, overhead));
         stuck.bytes_done += done_len;
         match sent {
             Sent::All => {
@@ -274,9 +268,29 @@ impl Outgoing {
     fn send_framed(&mut self, transmit: Transmit, (link, to): (SocketAddr, To), links: &mut Links) {
         let bytes = &self.bytes;
         let frames = self.framed.get_or_insert_with(|| framed(bytes, transmit.segment_len));
-        let (datagrams, len) = (transmit.datagrams as u64, frames.len() as u64);
-        self.egress.add((Mode::Tcp, to, transmit.kind), datagrams, len);
+        let (datagrams, len) = (transmit.datagrams, bytes.len());
+        let overhead = (frames.len() - len) / datagrams.max(1);
         links.send(link, frames);
+        self.count((Mode::Tcp, to), transmit, (0, datagrams), (len, overhead));
+    }
+
+    /// Counts `datagrams` of a burst from the one at `first` on, by what they are: `len` bytes, and as
+    /// much around each.
+    fn count(
+        &mut self,
+        (mode, to): (Mode, To),
+        transmit: Transmit,
+        (first, datagrams): (usize, usize),
+        (len, overhead): (usize, usize),
+    ) {
+        let mut left = len;
+        for (kind, datagrams) in transmit.kinds(first, datagrams) {
+            // Only the last of a burst may be shorter.
+            let len = left.min(datagrams * transmit.segment_len.max(1));
+            left -= len;
+            let wire = (len + datagrams * overhead) as u64;
+            self.egress.add((mode, to, kind), datagrams as u64, wire);
+        }
     }
 
     /// The way to a subscriber: the socket that it speaks to, else one of its family.
