@@ -57,9 +57,9 @@ mod sys;
 mod tally;
 mod tcp;
 
-use host::descriptors;
 use host::shutdown::Shutdown;
 use host::supervisor::Supervisor;
+use host::{descriptors, memory};
 
 pub use admission::Admission;
 pub use config::Config;
@@ -88,5 +88,6 @@ pub fn serve(
     supervisor: Supervisor,
 ) -> anyhow::Result<Summary> {
     descriptors::allow_all();
+    memory::give_back();
     run::Run::start(&config, shutdown)?.supervised_by(supervisor).finish()
 }

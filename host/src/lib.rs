@@ -7,12 +7,15 @@
 //! | time for the state machines | [`clock`] |
 //! | chance | [`chance`] |
 //! | how many descriptors it may open | [`descriptors`] |
+//! | memory that is given back | [`memory`] |
 //! | files that hold a key | [`key_file`] |
 //! | who somebody is, by an Ed25519 key | [`identity`] |
 //! | TLS 1.3 between two who know each other's keys | [`tls`] |
 //! | how large receive buffers are | [`receive_buffer`] |
 //! | talking to a running program, by a Unix socket | [`control`] |
+//! | sockets that datagrams come by | [`datagrams`] |
 //! | waiting for sockets, threads and deadlines | [`poller`] |
+//! | running as soon as it is woken | [`scheduling`] |
 //! | which interfaces there are, and which is meant | [`interface`] |
 //! | interfaces that go and come back | [`link_watch`] |
 //! | `/metrics` and the probes | [`http`], bounded by `connection.rs` |
@@ -30,6 +33,7 @@ pub mod chance;
 pub mod clock;
 mod connection;
 pub mod control;
+pub mod datagrams;
 pub mod descriptors;
 pub mod http;
 pub mod identity;
@@ -37,12 +41,14 @@ pub mod interface;
 pub mod key_file;
 pub mod link_watch;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 mod page;
 pub mod poller;
 pub mod receive_buffer;
 pub mod registry;
 pub mod reload;
+pub mod scheduling;
 pub mod secret;
 pub mod shutdown;
 pub mod supervisor;

@@ -13,15 +13,26 @@ pub(crate) struct Chunks {
     /// Those that were filled before, the oldest first, with their lengths.
     filled: VecDeque<(usize, BytesMut)>,
     /// Those of which all is forgotten, the one that was filled last at the end.
-    free: Vec<(usize, BytesMut)>,
+    free: Vec<Free>,
+}
+
+/// A chunk of which all is forgotten.
+#[derive(Debug)]
+struct Free {
+    len: usize,
+    bytes: BytesMut,
+    /// How many were begun since that was seen.
+    idle: u32,
 }
 
 impl Chunks {
     /// `current` has no room for `len` bytes: in its place comes a chunk of which all is
     /// forgotten, or a new one. So many are kept at `most`: what is beyond them is given back to the system
-    /// once it is forgotten.
+    /// once it is forgotten, and so is one that was of no use for a while.
     pub(crate) fn renew(&mut self, current: &mut BytesMut, len: usize, most: usize) {
         let (next_len, next) = self.next(len);
+        self.free.iter_mut().for_each(|free| free.idle += 1);
+        self.free.retain(|free| free.idle < IDLE);
         let full = std::mem::replace(current, next);
         if self.len > 0 && self.filled.len() + self.free.len() < most {
             self.filled.push_back((self.len, full));
@@ -39,13 +50,18 @@ impl Chunks {
                 self.filled.push_front((had, oldest));
                 break;
             }
-            self.free.push((had, oldest));
+            self.free.push(Free { len: had, bytes: oldest, idle: 0 });
         }
         // What was used last is still in the processor's cache: elsewhere to write costs several times as much.
-        let warmest = self.free.pop().filter(|(had, _)| *had >= len);
-        warmest.unwrap_or_else(|| (len, BytesMut::with_capacity(len)))
+        let warmest = self.free.pop().filter(|free| free.len >= len);
+        let new = || (len, BytesMut::with_capacity(len));
+        warmest.map_or_else(new, |free| (free.len, free.bytes))
     }
 }
+
+/// What was forgotten and not used again while so many were begun is given back to the system: it was for
+/// a gap that took long to close, or for an output that was slow.
+const IDLE: u32 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +79,24 @@ mod tests {
             assert!(chunks.filled.len() + chunks.free.len() <= 4);
         }
         assert!(seen.len() <= 6, "{}", seen.len());
+    }
+
+    #[test]
+    fn what_a_stall_took_is_given_back_when_it_is_over() {
+        let (mut chunks, mut current) = (Chunks::default(), BytesMut::new());
+        let mut fill = |chunks: &mut Chunks| {
+            chunks.renew(&mut current, 100, 32);
+            current.resize(100, 0);
+            current.split().freeze()
+        };
+        let held: Vec<_> = (0..20).map(|_| fill(&mut chunks)).collect();
+        drop(held);
+        let kept = |chunks: &Chunks| chunks.filled.len() + chunks.free.len();
+        assert!(kept(&chunks) >= 19);
+        for _ in 0..=IDLE {
+            drop(fill(&mut chunks));
+        }
+        assert!(kept(&chunks) <= 2, "{}", kept(&chunks));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub use crate::report::Summary;
 /// runs is in the summary of its stream.
 pub fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<Summary> {
     host::descriptors::allow_all();
+    host::memory::give_back();
     run::Run::start(&config, shutdown)?.finish()
 }
 
@@ -80,5 +81,6 @@ pub fn serve(
     supervisor: Supervisor,
 ) -> anyhow::Result<Summary> {
     host::descriptors::allow_all();
+    host::memory::give_back();
     run::Run::start(&config, shutdown)?.in_service(reloader, supervisor).finish()
 }
