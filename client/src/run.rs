@@ -73,6 +73,11 @@ impl Run {
         Ok(Self { receiving, serving, published, waker, shutdown, supervisor })
     }
 
+    /// Whoever waits for what is received is on this thread.
+    pub(crate) fn directly(self) -> Self {
+        Self { receiving: self.receiving.directly(), ..self }
+    }
+
     /// Tells `supervisor` how it is going.
     pub(crate) fn supervised_by(self, supervisor: Supervisor) -> Self {
         Self { supervisor, ..self }

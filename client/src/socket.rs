@@ -13,11 +13,13 @@ mod tests;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
+use host::datagrams::{Told, prepare};
 use host::interface::Interface;
 use proto::ByteCount;
 use proto::endpoint::Group;
-use quinn_udp::{UdpSockRef, UdpSocketState};
+use quinn_udp::UdpSocketState;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::sys;
@@ -30,6 +32,8 @@ pub(crate) struct GroupSocket {
     socket: Socket,
     state: UdpSocketState,
     buffer: Buffer,
+    /// Who asks and finds nothing sleeps until something comes.
+    is_blocking: bool,
 }
 
 /// What the kernel granted for a receive buffer.
@@ -82,17 +86,32 @@ impl GroupSocket {
         if group.address.is_multicast() {
             join(&socket, group, interface)?;
         }
-        // Turns on GRO, and the destination and interface of each datagram.
-        let state = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(created)?;
+        let state = prepare(&socket, told(group)).map_err(created)?;
         if group.address.is_multicast() {
             read_back(group, interface)?;
         }
-        Ok(Self { socket, state, buffer })
+        socket.set_read_timeout(Some(PATIENCE)).map_err(created)?;
+        Ok(Self { socket, state, buffer, is_blocking: false })
     }
 
     /// Receives what is there, at most one batch; an error of kind `WouldBlock` says nothing is.
-    pub(crate) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+    pub(crate) fn receive(&mut self, batch: &mut Batch) -> io::Result<()> {
+        self.set_blocking(false)?;
         batch.receive(&self.socket, &self.state)
+    }
+
+    /// Waits for one that comes alone, but not for long; an error of kind `WouldBlock` says that none came.
+    pub(crate) fn wait(&mut self, batch: &mut Batch) -> io::Result<()> {
+        self.set_blocking(true)?;
+        batch.receive(&self.socket, &self.state)
+    }
+
+    fn set_blocking(&mut self, is_blocking: bool) -> io::Result<()> {
+        if self.is_blocking != is_blocking {
+            self.socket.set_nonblocking(!is_blocking)?;
+            self.is_blocking = is_blocking;
+        }
+        Ok(())
     }
 
     /// Buffers that the kernel dropped because this socket had no room.
@@ -124,6 +143,16 @@ impl Buffer {
     /// Linux's net/ipv4/udp.c). That leaves 0.48 of it, and what is not data takes some, too.
     pub(crate) fn payload(&self) -> ByteCount {
         ByteCount(self.granted.0 / 16 * 7)
+    }
+}
+
+/// Of a group of IPv4 that was joined the kernel gives a socket only what came by that interface; of IPv6
+/// it asks for the group alone, and of a broadcast address for neither.
+fn told(group: &Group) -> Told {
+    if group.address.is_ipv4() && group.address.is_multicast() {
+        Told::Nothing
+    } else {
+        Told::Arrival
     }
 }
 
@@ -192,3 +221,6 @@ fn read_back(group: &Group, interface: &Interface) -> Result<(), SocketError> {
         Err(source) => Err(SocketError::ReadBack { group: group.clone(), source }),
     }
 }
+
+/// How long it is waited at a socket, about: the kernel counts in its own ticks, of 1 to 10 ms.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(4);

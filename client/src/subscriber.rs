@@ -11,6 +11,8 @@ mod feedback;
 mod links;
 mod lull;
 mod reading;
+mod step;
+mod trickle;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +40,8 @@ pub(crate) use commands::{Answer, Command};
 use deadlines::Deadlines;
 use feedback::FeedbackSockets;
 use links::Links;
-use lull::{LULL, Lull};
+use lull::Lull;
+use trickle::Trickle;
 
 /// All that the receive thread owns.
 pub(crate) struct ReceiveThread {
@@ -79,7 +82,17 @@ pub(crate) struct ReceiveThread {
     progress_at: Timestamp,
     is_news: bool,
     spins: bool,
+    /// Whoever waits for what is received is on this thread.
+    is_direct: bool,
+    /// The group whose socket is read without asking the poller, which does not know it meanwhile.
+    at_socket: Option<u32>,
+    looks_elsewhere_at: Timestamp,
+    /// When drops are read again, while datagrams come alone.
+    drops_at: Timestamp,
     lull: Lull,
+    trickle: Trickle,
+    /// Something was handed out, and what else follows from it is to be done.
+    is_behind: bool,
 }
 
 /// What a [`ReceiveThread`] is made of.
@@ -125,7 +138,13 @@ impl ReceiveThread {
             progress_at: now.after(PROGRESS_INTERVAL),
             is_news: true,
             spins: parts.spins,
+            is_direct: false,
+            at_socket: None,
+            looks_elsewhere_at: now,
+            drops_at: now,
             lull: Lull::default(),
+            trickle: Trickle::default(),
+            is_behind: false,
             clock: parts.clock,
             poller: parts.poller,
             crew: parts.crew,
@@ -141,24 +160,9 @@ impl ReceiveThread {
         Ok(subscriber)
     }
 
-    /// Waits until something is to be done, and does it; false once nothing is left to receive.
-    pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
-        self.let_more_come();
-        let deadline = if self.spins { Timestamp::ZERO } else { self.deadline() };
-        let waited = self.poller.wait(&mut self.events, &self.clock, Some(deadline));
-        waited.context("the sockets cannot be waited for")?;
-        self.read_ready();
-        let now = self.clock.now();
-        self.turn(now);
-        Ok(!self.is_done(now))
-    }
-
-    /// Sleeps while what comes fast is on its way, if it is all the same to everybody.
-    fn let_more_come(&mut self) {
-        let is_wanted = self.lull.take(self.clock.now()) && !self.spins;
-        if is_wanted && self.subscriptions.values().all(Subscription::is_patient) {
-            std::thread::sleep(LULL);
-        }
+    /// Whoever waits for what is received does so on this thread.
+    pub(crate) fn directly(self) -> Self {
+        Self { is_direct: true, ..self }
     }
 
     fn turn(&mut self, now: Timestamp) {

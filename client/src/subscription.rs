@@ -251,6 +251,11 @@ impl Subscription {
         self.socket.as_ref()
     }
 
+    /// The same, to receive from.
+    pub(crate) fn socket_mut(&mut self) -> Option<&mut GroupSocket> {
+        self.socket.as_mut()
+    }
+
     /// Payload that the group's socket holds, in bytes.
     pub(crate) fn room(&self) -> u64 {
         self.socket.as_ref().map_or(0, |socket| socket.buffer().payload().0)
@@ -347,11 +352,16 @@ impl Subscription {
         if self.receiver.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.receiver.handle_timeout(now);
         }
-        self.narrate(now, records);
-        self.deliver(now, records);
+        self.hand_out(now, records);
         self.transmit(now, feedback);
         self.notice_silence(now);
         self.ended(now, records)
+    }
+
+    /// Hands out what is in order, and nothing else that a turn does.
+    pub(crate) fn hand_out(&mut self, now: Timestamp, records: &Records) {
+        self.narrate(now, records);
+        self.deliver(now, records);
     }
 
     /// When something is due again.

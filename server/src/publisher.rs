@@ -191,6 +191,18 @@ impl DataThread {
         if is_busy { Timestamp::ZERO } else { next }
     }
 
+    /// A turn of the one stream of a library's publisher alone: what else there is wakes the data thread.
+    fn turn_of_stream(&mut self) -> Timestamp {
+        let Some(stream) = self.streams.first_mut() else { return Timestamp::NEVER };
+        let is_busy = stream.turn(&mut self.sockets, &mut self.links, &self.clock);
+        for event in stream.events() {
+            tell(&self.news, event);
+        }
+        let next = stream.deadline();
+        self.watch_blocked();
+        if is_busy { Timestamp::ZERO } else { next }
+    }
+
     fn end_if_asked(&mut self, now: Timestamp) {
         if self.is_ending || !self.shutdown.is_requested() {
             return;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Context;
+use host::datagrams::{Told, prepare};
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 use quinn_udp::{RecvMeta, UdpSocketState};
 use rustix::io::Errno;
@@ -98,7 +99,7 @@ impl Socket {
         raw.set_recv_buffer_size(RECEIVE_BUFFER_LEN)?;
         raw.bind(&from.into())?;
         let socket = UdpSocket::from(raw);
-        let state = UdpSocketState::new((&socket).into())?;
+        let state = prepare(&socket, Told::Nothing)?;
         let segment_len = (state.max_gso_segments() > 1).then_some(0);
         Ok(Self {
             outlet: outlet.clone(),

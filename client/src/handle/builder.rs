@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use host::interface::InterfaceSpec;
 use host::key_file;
+use host::scheduling::run_soon;
 use host::shutdown::Shutdown;
 use proto::config::Start;
 use proto::endpoint::Endpoint;
@@ -215,7 +216,9 @@ impl Builder {
     pub fn join_direct(self) -> anyhow::Result<Direct> {
         let (config, inbox, is_hashed) = self.into_config()?;
         let shutdown = Shutdown::new();
-        let mut run = Run::start(&config, shutdown.clone())?;
+        // A kernel that refuses lets it run later: no reason to end.
+        drop(run_soon());
+        let mut run = Run::start(&config, shutdown.clone())?.directly();
         match Direct::wait(&mut run, &inbox)? {
             Some(reader) => Ok(Direct::new(run, hashing(reader, is_hashed), shutdown)),
             None => Err(not_joined(&run.conclude())),

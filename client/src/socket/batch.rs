@@ -10,6 +10,8 @@ use socket2::Socket;
 pub(crate) struct Batch {
     slab: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
+    /// How many buffers the kernel was offered, and how many it filled.
+    offered: usize,
     filled: usize,
 }
 
@@ -34,13 +36,25 @@ impl Batch {
         Self {
             slab: vec![0; STRIDE * BATCH_SIZE],
             metas: [RecvMeta::default(); BATCH_SIZE],
+            offered: BATCH_SIZE,
             filled: 0,
         }
+    }
+
+    /// From now on the kernel is offered one buffer only, or all.
+    pub(crate) fn offer_one(&mut self, is_one: bool) {
+        self.offered = if is_one { 1 } else { BATCH_SIZE };
     }
 
     /// Fills it from a socket that was said to be readable.
     pub(super) fn receive(&mut self, socket: &Socket, state: &UdpSocketState) -> io::Result<()> {
         self.filled = 0;
+        if self.offered == 1 {
+            let mut buffers = self.slab.get_mut(..BUFFER_LEN).map(IoSliceMut::new);
+            let (buffers, metas) = (buffers.as_mut_slice(), self.metas.split_at_mut(1).0);
+            self.filled = state.recv(UdpSockRef::from(socket), buffers, metas)?;
+            return Ok(());
+        }
         let places = self.slab.chunks_exact_mut(STRIDE).filter_map(|it| it.get_mut(..BUFFER_LEN));
         let mut buffers = places.map(IoSliceMut::new);
         // The iterator has as many chunks as the array has places.
@@ -52,7 +66,12 @@ impl Batch {
 
     /// Whether the kernel filled every buffer, so that there may be more.
     pub(crate) fn is_full(&self) -> bool {
-        self.filled >= BATCH_SIZE
+        self.filled >= self.offered
+    }
+
+    /// Whether it is one datagram.
+    pub(crate) fn is_one(&self) -> bool {
+        self.filled == 1 && self.metas.first().is_some_and(|meta| meta.len <= meta.stride)
     }
 
     /// Each buffer, in the order of arrival.

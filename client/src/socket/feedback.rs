@@ -4,9 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use host::datagrams::{Told, prepare};
 use host::interface::{Family, Interface};
 use proto::ByteCount;
-use quinn_udp::{UdpSockRef, UdpSocketState};
+use quinn_udp::UdpSocketState;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Batch, set_buffer};
@@ -44,7 +45,7 @@ impl FeedbackSocket {
         // What the kernel grants of it will do: the credit goes by that.
         socket.set_recv_buffer_size(BUFFER_LEN)?;
         socket.bind(&SocketAddr::new(address.unwrap_or(any), 0).into())?;
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = prepare(&socket, Told::Nothing)?;
         Ok(Self { socket, state })
     }
 

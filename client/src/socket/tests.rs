@@ -28,7 +28,7 @@ fn send(to: &str, datagram: &[u8]) {
     publisher().send_to(datagram, &to.into()).unwrap();
 }
 
-fn received(socket: &GroupSocket) -> Vec<Vec<u8>> {
+fn received(socket: &mut GroupSocket) -> Vec<Vec<u8>> {
     let mut batch = Batch::new();
     match socket.receive(&mut batch) {
         Ok(()) => batch.buffers().map(|received| received.bytes.to_vec()).collect(),
@@ -41,35 +41,44 @@ fn received(socket: &GroupSocket) -> Vec<Vec<u8>> {
 
 #[test]
 fn more_groups_than_one_socket_may_join_are_joined_by_one_process() {
-    let sockets: Vec<GroupSocket> =
+    let mut sockets: Vec<GroupSocket> =
         (1..=50).map(|last| open(&format!("udp://239.78.1.{last}:21001")).unwrap()).collect();
     send("239.78.1.50:21001", b"x");
     let heard: Vec<usize> =
-        (0..50).filter(|place| !received(&sockets[*place]).is_empty()).collect();
+        (0..50).filter(|place| !received(&mut sockets[*place]).is_empty()).collect();
     assert_eq!(heard, [49], "two groups on one port do not mix");
 }
 
 #[test]
-fn a_datagram_says_where_it_came_from_and_by_which_interface() {
-    let socket = open("udp://239.78.2.1:21002").unwrap();
+fn a_datagram_says_where_it_came_from_and_by_which_interface_where_the_kernel_does_not_see_to_it() {
+    let mut socket = open("udp://239.78.2.1:21002").unwrap();
     send("239.78.2.1:21002", b"hello");
     let mut batch = Batch::new();
     socket.receive(&mut batch).unwrap();
     let datagram = batch.buffers().next().unwrap();
     assert_eq!(datagram.bytes, b"hello");
     assert_eq!(datagram.from.ip(), Ipv4Addr::LOCALHOST);
-    assert_eq!(datagram.to, Some(Ipv4Addr::new(239, 78, 2, 1).into()));
+    assert_eq!((datagram.to, datagram.interface), (None, None));
+    let to: SocketAddr = "127.255.255.255:21002".parse().unwrap();
+    let everyone = Group { address: to.ip(), port: to.port(), source: None, zone: None };
+    let everyone = GroupSocket::open(&everyone, &loopback(), ByteCount(65_536));
+    let (mut everyone, sender) = (everyone.unwrap(), publisher());
+    sender.set_broadcast(true).unwrap();
+    sender.send_to(b"hello", &to.into()).unwrap();
+    everyone.receive(&mut batch).unwrap();
+    let datagram = batch.buffers().next().unwrap();
+    assert_eq!(datagram.to, Some(Ipv4Addr::new(127, 255, 255, 255).into()));
     assert_eq!(datagram.interface, Some(loopback().index));
 }
 
 #[test]
 fn another_source_is_kept_out_by_the_kernel() {
-    let socket = open("udp://127.0.0.2@232.78.3.1:21003").unwrap();
+    let mut socket = open("udp://127.0.0.2@232.78.3.1:21003").unwrap();
     send("232.78.3.1:21003", b"from 127.0.0.1");
-    assert!(received(&socket).is_empty());
-    let other = open("udp://127.0.0.1@232.78.3.2:21003").unwrap();
+    assert!(received(&mut socket).is_empty());
+    let mut other = open("udp://127.0.0.1@232.78.3.2:21003").unwrap();
     send("232.78.3.2:21003", b"wanted");
-    assert_eq!(received(&other), [b"wanted".to_vec()]);
+    assert_eq!(received(&mut other), [b"wanted".to_vec()]);
 }
 
 #[test]
@@ -103,4 +112,31 @@ fn a_buffer_that_was_clamped_names_the_remedy() {
     assert_eq!(buffer.remedy().as_deref(), Some("sysctl -w net.core.rmem_max=8388608"));
     let buffer = Buffer { wanted: ByteCount(4_096), granted: ByteCount(8_192) };
     assert_eq!(buffer.remedy(), None);
+}
+
+#[test]
+fn one_that_waits_gets_what_comes_and_does_not_wait_for_long() {
+    let mut socket = open("udp://239.78.8.1:21009").unwrap();
+    let mut batch = Batch::new();
+    let error = socket.wait(&mut batch).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    send("239.78.8.1:21009", b"hello");
+    socket.wait(&mut batch).unwrap();
+    assert!(batch.is_one());
+    let error = socket.receive(&mut batch).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "it does not wait any longer");
+}
+
+#[test]
+fn one_buffer_takes_one_datagram_and_leaves_the_others() {
+    let mut socket = open("udp://239.78.9.1:21010").unwrap();
+    (0..3).for_each(|_| send("239.78.9.1:21010", b"hello"));
+    let mut batch = Batch::new();
+    batch.offer_one(true);
+    socket.receive(&mut batch).unwrap();
+    assert!(batch.is_one() && batch.is_full());
+    batch.offer_one(false);
+    socket.receive(&mut batch).unwrap();
+    assert_eq!(batch.buffers().count(), 2);
+    assert!(!batch.is_one() && !batch.is_full());
 }

@@ -9,6 +9,17 @@ use proto::wire::decode_header;
 use super::ReceiveThread;
 use super::links::LINKS;
 
+/// How the socket of a group is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Others were ready, too.
+    OneOfSeveral,
+    /// It is the only one.
+    Only,
+    /// It is the only one, and what comes to it is waited for.
+    Waiting,
+}
+
 impl ReceiveThread {
     /// Reads what became ready.
     pub(super) fn read_ready(&mut self) {
@@ -18,29 +29,45 @@ impl ReceiveThread {
         }
         let mut ready = std::mem::take(&mut self.ready);
         ready.extend(self.events.iter().map(|event| event.token));
+        let is_only = ready.len() == 1 && !self.events.woken();
+        let reading = if is_only { Reading::Only } else { Reading::OneOfSeveral };
         for token in ready.drain(..) {
             match token {
                 LINKS => self.links.on_change(),
-                Token(number) if number % 2 == 0 => self.read_group(number / 2),
+                Token(number) if number % 2 == 0 => {
+                    self.read_group(number / 2, reading);
+                }
                 token => self.read_feedback(token),
             }
         }
         self.ready = ready;
     }
 
-    fn read_group(&mut self, id: u32) {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
-        self.touched.push(id);
-        for _ in 0..BATCHES_LIMIT {
-            let Some(socket) = subscription.socket() else { return };
-            let received = socket.receive(&mut self.batch);
-            // The drops come first: what is missing in the batch may be explained by them.
-            subscription.read_drops();
+    /// Reads what came to a group, and says whether anything did.
+    pub(super) fn read_group(&mut self, id: u32, reading: Reading) -> bool {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return false };
+        let may_be_alone = reading != Reading::OneOfSeveral;
+        self.batch.offer_one(may_be_alone && self.trickle.asks_for_one());
+        for nth in 0..BATCHES_LIMIT {
+            let Some(socket) = subscription.socket_mut() else { return nth > 0 };
+            let received = if reading == Reading::Waiting && nth == 0 {
+                socket.wait(&mut self.batch)
+            } else {
+                socket.receive(&mut self.batch)
+            };
             if let Err(error) = received {
                 trace_error(&error);
-                return;
+                return nth > 0;
             }
             let now = self.clock.now();
+            let is_alone = may_be_alone && nth == 0 && self.trickle.on_read(&self.batch, now);
+            if !is_alone {
+                // The drops come first: what is missing in the batch may be explained by them.
+                subscription.read_drops();
+            }
+            if nth == 0 {
+                self.touched.push(id);
+            }
             let room = subscription.room();
             for received in self.batch.buffers() {
                 self.lull.on_read(&received, room);
@@ -48,13 +75,15 @@ impl ReceiveThread {
                     subscription.take_heard(received, now);
                 }
             }
-            if !self.batch.is_full() {
-                return;
+            if is_alone || !self.batch.is_full() {
+                break;
             }
         }
+        true
     }
 
     fn read_feedback(&mut self, token: Token) {
+        self.batch.offer_one(false);
         for _ in 0..BATCHES_LIMIT {
             let Some(socket) = self.feedback.by_token(token) else { return };
             if let Err(error) = socket.receive(&mut self.batch) {

@@ -16,18 +16,24 @@ impl Subscription {
     pub(super) fn deliver(&mut self, now: Timestamp, records: &Records) {
         for _ in 0..BATCHES_LIMIT {
             let is_held = self.on_full() == OnFull::Block && !self.output.has_room();
-            if self.is_over || is_held || !self.pull(now, records) {
+            if self.is_over || is_held {
                 return;
             }
-            self.push(records);
+            let is_all = self.pull(now, records);
+            if !self.batch.is_empty() {
+                self.push(records);
+            }
+            if is_all {
+                return;
+            }
         }
     }
 
-    /// Fills the batch; false if nothing is in order.
+    /// Fills the batch; says whether that was all that is in order.
     fn pull(&mut self, now: Timestamp, records: &Records) -> bool {
         let mut bytes = 0;
         while bytes < BATCH_BYTES && !self.is_over {
-            let Some(delivered) = self.receiver.pull(now) else { break };
+            let Some(delivered) = self.receiver.pull(now) else { return true };
             match &delivered {
                 Delivered::Payload(payload) => {
                     bytes += payload.bytes.len() + 1;
@@ -43,7 +49,7 @@ impl Subscription {
             }
             self.batch.push(delivered);
         }
-        !self.batch.is_empty()
+        false
     }
 
     fn push(&mut self, records: &Records) {

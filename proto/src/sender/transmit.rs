@@ -55,13 +55,16 @@ impl Sender {
     /// When something paced may leave, and what.
     pub(super) fn burst_due(&self) -> Option<(Timestamp, Timer)> {
         let pacer = self.pacer.ready_at();
-        let repair =
-            [self.repair.due(), self.parity.due(), self.few.due()].into_iter().flatten().min();
-        let repair = repair.filter(|_| self.has_repairs_turn());
+        let repair = self.mending_due().filter(|_| self.has_repairs_turn());
         let repair = repair.map(|due| (due.max(pacer).max(self.surge.due()), Timer::Repair));
         let late = self.next_late().map(|_| (self.late_at.max(pacer), Timer::CatchUp));
         let data = self.may_send_data().then_some((pacer, Timer::Pacer));
         [repair, late, data].into_iter().flatten().min()
+    }
+
+    /// When the first of what was asked for is due.
+    fn mending_due(&self) -> Option<Timestamp> {
+        [self.repair.due(), self.parity.due(), self.few.due()].into_iter().flatten().min()
     }
 
     /// Whether a new data packet may leave but for the pacer.
@@ -95,7 +98,8 @@ impl Sender {
         max: usize,
         buf: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        if !self.has_repairs_turn() || !self.surge.admits(now) {
+        let is_asked = self.mending_due().is_some_and(|due| due <= now);
+        if !is_asked || !self.has_repairs_turn() || !self.surge.admits(now) {
             return None;
         }
         let repair = self.transmit_repairs(now, max, buf);

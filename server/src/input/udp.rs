@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use bytes::Bytes;
+use host::datagrams::{Told, prepare};
 use host::interface::{Family, Interface, InterfaceSpec, choose};
 use host::receive_buffer;
 use proto::endpoint::UdpAddress;
@@ -78,7 +79,7 @@ impl UdpInput {
             self.join(&socket).with_context(|| format!("cannot join {}", self.listen.ip()))?;
         }
         let socket = UdpSocket::from(socket);
-        let state = UdpSocketState::new((&socket).into())?;
+        let state = prepare(&socket, Told::Nothing)?;
         Ok(Listener { socket, state, rtp: Rtp::new(self.rtp) })
     }
 

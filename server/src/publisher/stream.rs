@@ -14,13 +14,13 @@ use host::chance;
 use host::clock::Clock;
 use proto::config::Tuning;
 use proto::seal::Key;
-use proto::sender::Outcome;
+use proto::sender::{Outcome, Timer};
 use proto::wire::{EvictReason, Name};
 use proto::{Sender, SenderConfig, SessionId, StreamId, SubscriberId, Timestamp};
 
 pub(super) use self::feed::Feed;
-use self::outgoing::Outgoing;
 pub(super) use self::outgoing::Way;
+use self::outgoing::{Left, Outgoing};
 use super::links::Links;
 use crate::config::StreamConfig;
 use crate::flags::value::Digest;
@@ -173,10 +173,16 @@ impl Stream {
         if self.due > now && !is_fed && !self.outgoing.is_stuck() {
             return false;
         }
-        if self.sender.poll_timeout().is_some_and(|(due, _)| due <= now) {
+        let due = self.sender.poll_timeout().filter(|(due, _)| *due <= now);
+        // Messages that waited for company leave by themselves, and the sooner for it.
+        let lingers = due.is_some_and(|(_, timer)| timer == Timer::Linger);
+        if due.is_some() && !lingers {
             self.sender.handle_timeout(now);
         }
-        let has_sent = self.outgoing.turn(&mut self.sender, sockets, links, clock);
+        let left = self.outgoing.turn(&mut self.sender, sockets, links, (clock, now));
+        if lingers && left == Left::Nothing {
+            self.sender.handle_timeout(now);
+        }
         // An interface that does not come back must not keep a publisher that is to end.
         let since = self.outgoing.unreachable_since().filter(|_| self.feed.is_closed());
         if since.is_some_and(|since| now.since(since) > self.finish_timeout) {
@@ -186,7 +192,9 @@ impl Stream {
         if let Some(failure) = self.outgoing.failure() {
             self.feed.fail(&mut self.sender, failure, now);
         }
-        let is_busy = has_taken || has_sent;
+        // Where all that came has left, another turn would find nothing.
+        let is_through = left == Left::All && self.feed.is_drained();
+        let is_busy = (has_taken || left != Left::Nothing) && !is_through;
         self.due = if is_busy { Timestamp::ZERO } else { self.next_due() };
         is_busy
     }

@@ -91,7 +91,7 @@ impl Turns {
         let pushed = push()?;
         let mut next = Timestamp::ZERO;
         for _ in 0..TURNS {
-            next = thread.turn();
+            next = thread.turn_of_stream();
             if next > Timestamp::ZERO {
                 break;
             }

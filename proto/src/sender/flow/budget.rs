@@ -156,6 +156,9 @@ impl Sender {
 
     /// So many packets leave because somebody asked.
     pub(in crate::sender) fn on_mended(&mut self, packets: usize) {
+        if packets == 0 {
+            return;
+        }
         let packets = packets as u64;
         let waits = self.may_send_data();
         self.budget.on_repair(packets * self.full_wire_len(), waits);

@@ -18,6 +18,8 @@ pub(in crate::publisher) struct Feed {
     counters: Arc<InputCounters>,
     input_len: Option<u64>,
     is_live: bool,
+    /// The input had nothing more when it was last asked.
+    is_drained: bool,
     /// Taken from the input, not yet by the sender.
     held: VecDeque<Bytes>,
     /// The same, of messages that lie side by side.
@@ -51,6 +53,7 @@ impl Feed {
             counters,
             input_len,
             is_live,
+            is_drained: false,
             held: VecDeque::new(),
             row: None,
             is_pause: false,
@@ -64,6 +67,7 @@ impl Feed {
     /// Gives `sender` what it has room for; says whether it took something.
     pub(super) fn turn(&mut self, sender: &mut Sender, now: Timestamp) -> bool {
         let mut has_taken = false;
+        self.is_drained = false;
         for _ in 0..ITEMS_PER_TURN {
             if !self.push(sender, now) || self.is_closed() || !self.next(sender, now) {
                 break;
@@ -95,6 +99,11 @@ impl Feed {
     /// What differs once it has given the sender something, or told it the end.
     pub(super) fn state(&self) -> (usize, bool, bool) {
         (self.held.len(), self.row.is_some(), self.is_closed())
+    }
+
+    /// Whether there is nothing more to take until whoever hands over wakes the thread.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_drained
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -180,7 +189,7 @@ impl Feed {
             Ok(Item::Failed(error)) => {
                 self.fail(sender, &format!("the input cannot be read on: {error}"), now);
             }
-            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Empty) => self.is_drained = true,
             Err(TryRecvError::Disconnected) => {
                 self.fail(sender, "the input ended without a word", now);
             }

@@ -59,6 +59,17 @@ struct Stuck {
     until: Until,
 }
 
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// There was nothing to send, or it could not be sent.
+    Nothing,
+    /// All that the sender had.
+    All,
+    /// Some: there may be more.
+    Some,
+}
+
 /// What a burst waits for.
 #[derive(Clone, Copy, Debug)]
 enum Until {
@@ -89,33 +100,36 @@ impl Outgoing {
         }
     }
 
-    /// Sends a few bursts; says whether any left, so that there may be more to do.
+    /// Sends a few bursts; says what left.
     pub(super) fn turn(
         &mut self,
         sender: &mut Sender,
         sockets: &mut [Socket],
         links: &mut Links,
-        clock: &Clock,
-    ) -> bool {
+        (clock, now): (&Clock, Timestamp),
+    ) -> Left {
         let segments = self.segments(sockets);
-        let mut has_sent = false;
+        let mut left = Left::Nothing;
+        let mut now = now;
+        if !self.finish(sockets, links, now) {
+            return left;
+        }
         for _ in 0..BURSTS_PER_TURN {
-            let now = clock.now();
-            if !self.finish(sockets, links, now) {
-                return has_sent;
-            }
             self.bytes.clear();
             self.framed = None;
             let Some(transmit) = sender.poll_transmit(now, segments, &mut self.bytes) else {
-                return has_sent;
+                return if left == Left::Some { Left::All } else { left };
             };
             self.targets.follow(sender.members(), &self.ways, &self.heard_by);
             let until = Until::Now;
             self.stuck = Some(Stuck { transmit, ways_done: 0, bytes_done: 0, until });
-            has_sent = true;
+            left = Left::Some;
+            if !self.finish(sockets, links, now) {
+                return left;
+            }
+            now = clock.now();
         }
-        self.finish(sockets, links, clock.now());
-        has_sent
+        left
     }
 
     pub(super) fn on_heard(&mut self, from: SocketAddr, by: By) {

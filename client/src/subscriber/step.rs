@@ -1,0 +1,184 @@
+//! One step after the other: wait, read, hand out, and do what follows.
+//!
+//! A datagram that comes alone is handed out first, and what else follows from it is done as the next
+//! step begins, so that nobody waits for that. To ask the poller takes longest of the calls that a datagram
+//! needs. Who spins, or receives on the thread that waits for the messages, is at the socket where they come,
+//! if there is only one, and looks at the others now and then.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use anyhow::Context;
+use host::poller::Interest;
+use proto::Timestamp;
+
+use super::lull::LULL;
+use super::reading::Reading;
+use super::{ReceiveThread, group_token};
+use crate::socket::PATIENCE;
+use crate::subscription::Subscription;
+
+/// What came of looking.
+enum Looked {
+    /// Nothing was there, and nothing is due.
+    Nothing,
+    /// Something was read, or is due.
+    Something,
+    /// It is the poller's turn.
+    Elsewhere,
+}
+
+impl ReceiveThread {
+    /// Waits until something is to be done, and does it; false once nothing is left to receive.
+    pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
+        if std::mem::take(&mut self.is_behind) && !self.make_up() {
+            return Ok(false);
+        }
+        match self.look_at_socket()? {
+            Looked::Nothing => return Ok(true),
+            Looked::Something => {}
+            Looked::Elsewhere => self.wait()?,
+        }
+        self.is_behind = self.hand_out_alone();
+        if self.is_behind {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        self.turn(now);
+        Ok(!self.is_done(now))
+    }
+
+    /// Waits until something is ready or due, and reads what came.
+    fn wait(&mut self) -> anyhow::Result<()> {
+        self.leave_socket();
+        self.let_more_come();
+        let deadline = if self.spins { Timestamp::ZERO } else { self.deadline() };
+        let waited = self.poller.wait(&mut self.events, &self.clock, Some(deadline));
+        waited.context("the sockets cannot be waited for")?;
+        self.read_ready();
+        Ok(())
+    }
+
+    /// Sleeps while what comes fast is on its way, if it is all the same to everybody.
+    fn let_more_come(&mut self) {
+        let is_wanted = self.lull.take(self.clock.now()) && !self.spins;
+        if is_wanted && self.subscriptions.values().all(Subscription::is_patient) {
+            std::thread::sleep(LULL);
+        }
+    }
+
+    /// Looks whether something comes to the only group, if this thread is at its socket.
+    fn look_at_socket(&mut self) -> anyhow::Result<Looked> {
+        if !self.spins && !self.trickle.is_steady() {
+            return Ok(Looked::Elsewhere);
+        }
+        let mut ids = self.subscriptions.keys();
+        let (Some(&id), None) = (ids.next(), ids.next()) else { return Ok(Looked::Elsewhere) };
+        if self.spins {
+            self.stay_at_socket(id);
+            if self.read_group(id, Reading::Only) {
+                return Ok(Looked::Something);
+            }
+        }
+        let (now, due) = (self.clock.now(), self.deadline());
+        if self.looks_elsewhere_at <= now {
+            self.looks_elsewhere_at = now.after(ELSEWHERE);
+            if self.look_elsewhere()? {
+                return Ok(Looked::Something);
+            }
+        }
+        if due <= now {
+            return Ok(Looked::Something);
+        }
+        if self.spins {
+            return Ok(Looked::Nothing);
+        }
+        if !self.is_direct || due <= now.after(PATIENCE) {
+            return Ok(Looked::Elsewhere);
+        }
+        self.stay_at_socket(id);
+        if self.read_group(id, Reading::Waiting) {
+            return Ok(Looked::Something);
+        }
+        self.trickle.on_silence();
+        Ok(Looked::Nothing)
+    }
+
+    /// From now on the poller is not told of what comes to a group: that takes the sender's time on the
+    /// same machine, and nobody asks it.
+    fn stay_at_socket(&mut self, id: u32) {
+        if self.at_socket.is_some() {
+            return;
+        }
+        self.at_socket = Some(id);
+        let socket = self.subscriptions.get(&id).and_then(Subscription::socket);
+        if let Some(Err(error)) = socket.map(|socket| self.poller.remove(socket)) {
+            tracing::debug!(%error, "the poller does not know the socket");
+        }
+    }
+
+    /// The poller tells of it again.
+    fn leave_socket(&mut self) {
+        let Some(id) = self.at_socket.take() else { return };
+        let socket = self.subscriptions.get(&id).and_then(Subscription::socket);
+        let added = socket.map(|socket| self.poller.add(socket, group_token(id), Interest::Read));
+        // One that was opened meanwhile is known to it.
+        if let Some(Err(error)) = added
+            && error.kind() != ErrorKind::AlreadyExists
+        {
+            tracing::warn!(%error, "the group's socket cannot be waited for");
+        }
+    }
+
+    /// Reads what is ready, and says whether anything is.
+    fn look_elsewhere(&mut self) -> anyhow::Result<bool> {
+        let waited = self.poller.wait(&mut self.events, &self.clock, Some(Timestamp::ZERO));
+        waited.context("the sockets cannot be waited for")?;
+        self.read_ready();
+        Ok(self.events.woken() || self.events.iter().next().is_some())
+    }
+
+    /// Hands out what was read alone, if it was.
+    fn hand_out_alone(&mut self) -> bool {
+        if !self.trickle.take_alone() {
+            return false;
+        }
+        let now = self.clock.now();
+        for id in &self.touched {
+            if let Some(subscription) = self.subscriptions.get_mut(id) {
+                subscription.hand_out(now, &self.records);
+            }
+        }
+        true
+    }
+
+    /// Does what was left when something was handed out alone; false once nothing is left to receive. Mostly
+    /// that is nothing but to know when something is due.
+    fn make_up(&mut self) -> bool {
+        let now = self.clock.now();
+        let reads_drops = self.drops_at <= now;
+        let mut is_due = false;
+        for id in &self.touched {
+            let Some(subscription) = self.subscriptions.get_mut(id) else { continue };
+            if reads_drops {
+                subscription.read_drops();
+            }
+            let due = subscription.deadline();
+            is_due |= due <= now;
+            self.deadlines.set(*id, due);
+        }
+        if reads_drops {
+            self.drops_at = now.after(ELSEWHERE);
+        }
+        if !is_due {
+            self.touched.clear();
+            self.is_news = true;
+            return true;
+        }
+        self.turn(now);
+        !self.is_done(now)
+    }
+}
+
+/// How often who is at a socket looks at the others, and the drops of one whose datagrams come alone are read.
+const ELSEWHERE: Duration = Duration::from_millis(1);
