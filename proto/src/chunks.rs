@@ -21,18 +21,16 @@ pub(crate) struct Chunks {
 struct Free {
     len: usize,
     bytes: BytesMut,
-    /// How many were begun since that was seen.
-    idle: u32,
+    /// It was of no use since the last call of [`Chunks::give_back`].
+    is_idle: bool,
 }
 
 impl Chunks {
     /// `current` has no room for `len` bytes: in its place comes a chunk of which all is
     /// forgotten, or a new one. So many are kept at `most`: what is beyond them is given back to the system
-    /// once it is forgotten, and so is one that was of no use for a while.
+    /// once it is forgotten.
     pub(crate) fn renew(&mut self, current: &mut BytesMut, len: usize, most: usize) {
         let (next_len, next) = self.next(len);
-        self.free.iter_mut().for_each(|free| free.idle += 1);
-        self.free.retain(|free| free.idle < IDLE);
         let full = std::mem::replace(current, next);
         if self.len > 0 && self.filled.len() + self.free.len() < most {
             self.filled.push_back((self.len, full));
@@ -40,28 +38,37 @@ impl Chunks {
         self.len = next_len;
     }
 
+    /// Gives those back to the system that were of no use since the last call. To be called now and then, in terms of time: at full
+    /// speed hundreds are begun in the time for which a processor may be away.
+    pub(crate) fn give_back(&mut self) {
+        self.reclaim(0);
+        self.free.retain(|free| !free.is_idle);
+        self.free.iter_mut().for_each(|free| free.is_idle = true);
+    }
+
     fn next(&mut self, len: usize) -> (usize, BytesMut) {
-        while let Some((had, mut oldest)) = self.filled.pop_front() {
-            // One that is too short would stand in the way of all others.
-            if had < len {
-                continue;
-            }
-            if !oldest.try_reclaim(len) {
-                self.filled.push_front((had, oldest));
-                break;
-            }
-            self.free.push(Free { len: had, bytes: oldest, idle: 0 });
-        }
+        self.reclaim(len);
         // What was used last is still in the processor's cache: elsewhere to write costs several times as much.
         let warmest = self.free.pop().filter(|free| free.len >= len);
         let new = || (len, BytesMut::with_capacity(len));
         warmest.map_or_else(new, |free| (free.len, free.bytes))
     }
-}
 
-/// What was forgotten and not used again while so many were begun is given back to the system: it was for
-/// a gap that took long to close, or for an output that was slow.
-const IDLE: u32 = 8;
+    /// Frees those of which all is forgotten and that have room for `len` bytes.
+    fn reclaim(&mut self, len: usize) {
+        while let Some((had, mut oldest)) = self.filled.pop_front() {
+            // One that is too short would stand in the way of all others.
+            if had < len {
+                continue;
+            }
+            if !oldest.try_reclaim(had) {
+                self.filled.push_front((had, oldest));
+                break;
+            }
+            self.free.push(Free { len: had, bytes: oldest, is_idle: false });
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -93,8 +100,9 @@ mod tests {
         drop(held);
         let kept = |chunks: &Chunks| chunks.filled.len() + chunks.free.len();
         assert!(kept(&chunks) >= 19);
-        for _ in 0..=IDLE {
+        for _ in 0..3 {
             drop(fill(&mut chunks));
+            chunks.give_back();
         }
         assert!(kept(&chunks) <= 2, "{}", kept(&chunks));
     }

@@ -153,6 +153,8 @@ pub struct Receiver {
     number: u64,
     /// Memory that the bodies of packets are cut from.
     arena: Arena,
+    /// When memory was last given back that was of no use.
+    gave_back: Timestamp,
     /// Since when a catch-up has not got on.
     catch_up_stalled: Timestamp,
     events: VecDeque<Event>,
@@ -185,6 +187,7 @@ impl Receiver {
             control: VecDeque::new(),
             number: config.first_number,
             arena: Arena::default(),
+            gave_back: now,
             catch_up_stalled: now,
             events: VecDeque::new(),
             stats: ReceiverStats::default(),
@@ -271,6 +274,7 @@ impl Receiver {
         self.knock(now);
         self.report_if_due(now);
         self.count_wire_losses();
+        self.give_back(now);
     }
 
     /// Writes the next datagram into `buf`, which is cleared, and says where it goes.

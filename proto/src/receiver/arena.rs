@@ -1,7 +1,11 @@
 //! Memory for what packets carry beside payload.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
+use super::Receiver;
+use crate::Timestamp;
 use crate::chunks::Chunks;
 
 /// Where parity is kept.
@@ -20,7 +24,30 @@ impl Arena {
         self.current.extend_from_slice(bytes);
         self.current.split().freeze()
     }
+
+    /// Gives memory back that was of no use since the last call.
+    pub(super) fn give_back(&mut self) {
+        self.chunks.give_back();
+    }
 }
+
+impl Receiver {
+    /// Gives memory back that was of no use for a while.
+    pub(super) fn give_back(&mut self, now: Timestamp) {
+        if now.since(self.gave_back) < GIVE_BACK_EVERY {
+            return;
+        }
+        self.gave_back = now;
+        self.arena.give_back();
+        if let Some(session) = &mut self.session {
+            session.window.give_back();
+            session.records.give_back();
+        }
+    }
+}
+
+/// What was of no use for so long was for a gap that took long to close, or for an output that was slow.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 
 /// Some 180 full packets: small against a window, large against an allocation.
 pub(super) const CHUNK: usize = 256 << 10;

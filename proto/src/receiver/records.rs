@@ -65,6 +65,11 @@ impl Records {
         (self.partial.len() >= len).then(|| self.partial.split().freeze())
     }
 
+    /// Gives memory back that was of no use since the last call.
+    pub(super) fn give_back(&mut self) {
+        self.chunks.give_back();
+    }
+
     fn fill(&mut self, len: usize, payload: &mut Bytes) {
         let lacks = len.saturating_sub(self.partial.len()).min(payload.len());
         self.partial.extend_from_slice(&payload.split_to(lacks));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::arena::{CHUNK, MOST_CHUNKS};
+use super::arena::CHUNK;
 use crate::chunks::Chunks;
 
 /// Where the payload of a packet, or of several in a row, lies.
@@ -64,7 +64,7 @@ impl Store {
     pub(super) fn reserve(&mut self, len: usize) -> Place {
         if self.current.capacity() - self.current.len() < len {
             self.close();
-            self.chunks.renew(&mut self.current, len.max(CHUNK), MOST_CHUNKS);
+            self.chunks.renew(&mut self.current, len.max(CHUNK), MOST_OF_WINDOW);
         }
         self.kept += 1;
         Place::new(self.first + self.pieces.len() as u64, self.current.len(), len)
@@ -127,6 +127,11 @@ impl Store {
         }
     }
 
+    /// Gives memory back that was of no use since the last call.
+    pub(super) fn give_back(&mut self) {
+        self.chunks.give_back();
+    }
+
     /// From now on what was filled may be shared.
     fn close(&mut self) {
         if self.current.is_empty() {
@@ -141,6 +146,10 @@ impl Store {
         usize::try_from(place.piece.checked_sub(self.first)?).ok()
     }
 }
+
+/// What a window and an output hold at most by default: what is beyond that is new memory each time, which
+/// costs as much as all else that is done with it.
+const MOST_OF_WINDOW: usize = 160;
 
 #[cfg(test)]
 mod tests {

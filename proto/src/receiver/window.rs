@@ -81,6 +81,11 @@ impl Window {
         Self { base: next, next, slots, store, capacity: capacity.max(1) }
     }
 
+    /// Gives memory back that was of no use since the last call.
+    pub(super) fn give_back(&mut self) {
+        self.store.give_back();
+    }
+
     /// The first packet that was not handed out.
     pub(super) fn next(&self) -> Seq {
         self.next
