@@ -364,6 +364,11 @@ impl Subscription {
         self.deliver(now, records);
     }
 
+    /// Whether a turn would find nothing to do but what is due at some time.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !self.is_over && !self.wants_key && !self.has_switched && self.invitation.is_none()
+    }
+
     /// When something is due again.
     pub(crate) fn deadline(&self) -> Timestamp {
         let timer = self.receiver.poll_timeout().map(|(due, _)| due);

@@ -164,7 +164,7 @@ impl ReceiveThread {
                 subscription.read_drops();
             }
             let due = subscription.deadline();
-            is_due |= due <= now;
+            is_due |= due <= now || !subscription.is_at_rest();
             self.deadlines.set(*id, due);
         }
         if reads_drops {
