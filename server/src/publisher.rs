@@ -173,8 +173,19 @@ impl DataThread {
         self.end_if_asked(now);
         self.obey(now);
         self.feedback.drain(&mut self.sockets, &mut self.streams, now);
-        let mut is_busy = self.links.drain(&self.feedback, &mut self.streams, now);
-        let mut next = self.publish_at;
+        let has_more = self.links.drain(&self.feedback, &mut self.streams, now);
+        let next = self.turn_of_streams().min(self.publish_at);
+        self.retire();
+        if now >= self.publish_at {
+            self.publish();
+            self.publish_at = now.after(PUBLISH_EVERY);
+        }
+        if has_more { Timestamp::ZERO } else { next }
+    }
+
+    /// A turn of all streams, and of nothing else; gives back when their next is due.
+    fn turn_of_streams(&mut self) -> Timestamp {
+        let (mut is_busy, mut next) = (false, Timestamp::NEVER);
         for stream in &mut self.streams {
             is_busy |= stream.turn(&mut self.sockets, &mut self.links, &self.clock);
             for event in stream.events() {
@@ -182,23 +193,6 @@ impl DataThread {
             }
             next = next.min(stream.deadline());
         }
-        self.retire();
-        self.watch_blocked();
-        if now >= self.publish_at {
-            self.publish();
-            self.publish_at = now.after(PUBLISH_EVERY);
-        }
-        if is_busy { Timestamp::ZERO } else { next }
-    }
-
-    /// A turn of the one stream of a library's publisher alone: what else there is wakes the data thread.
-    fn turn_of_stream(&mut self) -> Timestamp {
-        let Some(stream) = self.streams.first_mut() else { return Timestamp::NEVER };
-        let is_busy = stream.turn(&mut self.sockets, &mut self.links, &self.clock);
-        for event in stream.events() {
-            tell(&self.news, event);
-        }
-        let next = stream.deadline();
         self.watch_blocked();
         if is_busy { Timestamp::ZERO } else { next }
     }

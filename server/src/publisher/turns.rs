@@ -91,7 +91,8 @@ impl Turns {
         let pushed = push()?;
         let mut next = Timestamp::ZERO;
         for _ in 0..TURNS {
-            next = thread.turn_of_stream();
+            // What else there is wakes the data thread.
+            next = thread.turn_of_streams();
             if next > Timestamp::ZERO {
                 break;
             }
