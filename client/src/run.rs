@@ -8,6 +8,7 @@ use host::poller::{Poller, Waker, make_timers_exact};
 use host::shutdown::Shutdown;
 use host::supervisor::{Supervisor, Vitals};
 use host::workers::Workers;
+use proto::receiver::Delivered;
 
 use crate::admission::Caller;
 use crate::config::Config;
@@ -103,6 +104,11 @@ impl Run {
     /// When the system refuses to go on.
     pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
         self.receiving.step()
+    }
+
+    /// What the program is to have before all that it can read.
+    pub(crate) fn take_handed_over(&mut self) -> Option<Delivered> {
+        self.receiving.take_handed_over()
     }
 
     /// Says what came of it.

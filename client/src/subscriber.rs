@@ -23,6 +23,7 @@ use anyhow::Context;
 use host::clock::Clock;
 use host::poller::{Events, Interest, Poller, Token};
 use host::shutdown::Shutdown;
+use proto::receiver::Delivered;
 use proto::wire::ByeReason;
 use proto::{ByteCount, Timestamp};
 
@@ -91,6 +92,10 @@ pub(crate) struct ReceiveThread {
     drops_at: Timestamp,
     lull: Lull,
     trickle: Trickle,
+    /// What was handed to the program past the ring, and of which subscription, until it is taken.
+    handed_over: Option<(u32, Delivered)>,
+    /// The subscription whose datagram was read alone, until it is counted.
+    uncounted: Option<u32>,
     /// Something was handed out, and what else follows from it is to be done.
     is_behind: bool,
 }
@@ -144,6 +149,8 @@ impl ReceiveThread {
             drops_at: now,
             lull: Lull::default(),
             trickle: Trickle::default(),
+            handed_over: None,
+            uncounted: None,
             is_behind: false,
             clock: parts.clock,
             poller: parts.poller,

@@ -266,6 +266,11 @@ impl Subscription {
         matches!(self.config.output, OutputSpec::File(_)) && !self.is_timely
     }
 
+    /// Whether the program reads what is handed out itself.
+    pub(crate) fn is_read_by_program(&self) -> bool {
+        matches!(self.config.output, OutputSpec::Program(_))
+    }
+
     /// The session that is followed.
     pub(crate) fn session(&self) -> Option<SessionId> {
         self.session.as_ref().map(|session| session.session)
@@ -358,10 +363,10 @@ impl Subscription {
         self.ended(now, records)
     }
 
-    /// Hands out what is in order, and nothing else that a turn does.
-    pub(crate) fn hand_out(&mut self, now: Timestamp, records: &Records) {
+    /// Hands out what is in order, and nothing else that a turn does; says whether there was something.
+    pub(crate) fn hand_out(&mut self, now: Timestamp, records: &Records) -> bool {
         self.narrate(now, records);
-        self.deliver(now, records);
+        self.deliver(now, records)
     }
 
     /// Whether a turn would find nothing to do but what is due at some time.

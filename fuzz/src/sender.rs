@@ -151,8 +151,13 @@ impl Play {
             return Ok(());
         }
         let mut row = Row::default();
-        for _ in 0..u.arbitrary::<u8>()? % 40 {
-            row.add(&[7; 200][..usize::from(u.arbitrary::<u8>()? % 200)]).ok();
+        let count = u.arbitrary::<u8>()? % 40;
+        for _ in 0..count {
+            let message = &[7; 200][..usize::from(u.arbitrary::<u8>()? % 200)];
+            if count == 1 && self.leave_alone(message) {
+                return Ok(());
+            }
+            row.add(message).ok();
         }
         let bytes = row.payload_bytes();
         match self.sender.push_row(row, self.now) {
@@ -160,6 +165,18 @@ impl Play {
             Err(_) => assert!(!self.sender.has_room()),
         }
         Ok(())
+    }
+
+    /// Has a message leave before anything else, if it may.
+    fn leave_alone(&mut self, message: &[u8]) -> bool {
+        let mut datagram = Vec::new();
+        let Some(alone) = self.sender.write_alone(message, self.now, &mut datagram) else {
+            return false;
+        };
+        self.on_sent(alone.transmit, Kind::Data, &datagram);
+        self.sender.on_left_alone(alone, &datagram);
+        self.pushed += message.len() as u64;
+        true
     }
 
     /// Somebody gives back the cookie that it was sent.

@@ -74,7 +74,7 @@ impl Publisher {
 
     /// Sends it on this thread, if it may be done so at once.
     fn send_here(&self, message: &[u8]) -> Option<Result<(), SendError>> {
-        self.turns.as_ref()?.lend(|| self.queue.try_push(message))
+        self.turns.as_ref()?.lend(&self.queue, message)
     }
 
     /// Who lets subscribers in, where [`Builder::admission`] says that they are let in: to remove them, and

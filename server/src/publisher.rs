@@ -183,6 +183,13 @@ impl DataThread {
         if has_more { Timestamp::ZERO } else { next }
     }
 
+    /// Sends a message of the only stream before anything else is done, which a turn then does; says whether
+    /// it did.
+    fn send_alone(&mut self, message: &[u8], now: Timestamp) -> bool {
+        let [stream] = self.streams.as_mut_slice() else { return false };
+        stream.send_alone(message, (&mut self.sockets, &mut self.links), now)
+    }
+
     /// A turn of all streams, and of nothing else; gives back when their next is due.
     fn turn_of_streams(&mut self) -> Timestamp {
         let (mut is_busy, mut next) = (false, Timestamp::NEVER);

@@ -207,8 +207,9 @@ fn neither_side_needs_a_thread_but_those_that_send_and_receive() {
     const COUNT: u32 = 2_000;
     for (port, spin) in [(5068, false), (5069, true)] {
         let endpoint = format!("udp://239.255.42.8:{port}");
-        let mut subscriber = subscriber(&endpoint).spin(spin).join_direct().unwrap();
-        let publisher = publisher(&endpoint).spin(spin).start().unwrap();
+        // The digest tells whether those that go past the queue are counted in their order.
+        let mut subscriber = subscriber(&endpoint).hashed(true).spin(spin).join_direct().unwrap();
+        let publisher = publisher(&endpoint).hashed(true).spin(spin).start().unwrap();
         // Some follow each other closely, others find the data thread asleep.
         let sent = send(publisher, COUNT, |number| {
             if number % 4 == 0 {

@@ -77,6 +77,9 @@ impl Direct {
             if !self.step()? {
                 return Ok(None);
             }
+            if let Some(delivered) = self.run.as_mut().and_then(Run::take_handed_over) {
+                self.intake.take_over(delivered);
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll};
 
+use proto::receiver::Delivered;
+
 use super::{Event, RecvError};
 use crate::output::{Handed, Reader};
 use crate::summary::Ended;
@@ -19,6 +21,11 @@ pub(super) type Next = Option<Result<Event, RecvError>>;
 impl Intake {
     pub(super) fn new(reader: Reader) -> Self {
         Self { reader, is_over: false }
+    }
+
+    /// Takes what is next, where it is not in the ring.
+    pub(super) fn take_over(&mut self, delivered: Delivered) {
+        self.reader.take_over(delivered);
     }
 
     /// Waits for what comes next.

@@ -136,6 +136,12 @@ impl Reader {
         }
     }
 
+    /// Takes what is next, where it is not in the ring.
+    pub(crate) fn take_over(&mut self, delivered: Delivered) {
+        self.ring.count(&delivered);
+        self.items.push_back(delivered);
+    }
+
     /// How the session ended whose end was handed out last.
     pub(crate) fn finished(&self) -> Option<Finished> {
         self.progress().finished

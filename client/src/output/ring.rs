@@ -68,6 +68,11 @@ impl Ring {
         self.lock().items.extend(batch.drain(..));
     }
 
+    /// Counts an item that the reader has in its hands and that was never pushed: it is released as others are.
+    pub(super) fn count(&self, item: &Delivered) {
+        self.bytes.fetch_add(cost(item), Ordering::SeqCst);
+    }
+
     /// Whether the reader rests although there is something for it: then it is to be called, once.
     pub(super) fn calls(&self) -> bool {
         let mut queue = self.lock();

@@ -69,10 +69,17 @@ impl ReceiveThread {
                 self.touched.push(id);
             }
             let room = subscription.room();
-            for received in self.batch.buffers() {
+            for mut received in self.batch.buffers() {
                 self.lull.on_read(&received, room);
-                if !subscription.is_foreign(&received) {
-                    subscription.take_heard(received, now);
+                if subscription.is_foreign(&received)
+                    || !subscription.take_heard(&mut received, now)
+                {
+                    continue;
+                }
+                if is_alone {
+                    self.uncounted = Some(id);
+                } else {
+                    subscription.count_heard(&received, now);
                 }
             }
             if is_alone || !self.batch.is_full() {

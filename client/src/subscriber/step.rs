@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use host::poller::Interest;
 use proto::Timestamp;
+use proto::receiver::Delivered;
 
 use super::lull::LULL;
 use super::reading::Reading;
@@ -31,8 +32,14 @@ enum Looked {
 impl ReceiveThread {
     /// Waits until something is to be done, and does it; false once nothing is left to receive.
     pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
-        if std::mem::take(&mut self.is_behind) && !self.make_up() {
-            return Ok(false);
+        if std::mem::take(&mut self.is_behind) {
+            let has_more = self.hand_out_rest();
+            if !self.make_up() {
+                return Ok(false);
+            }
+            if has_more {
+                return Ok(true);
+            }
         }
         match self.look_at_socket()? {
             Looked::Nothing => return Ok(true),
@@ -143,13 +150,46 @@ impl ReceiveThread {
         if !self.trickle.take_alone() {
             return false;
         }
-        let now = self.clock.now();
+        let came = self.trickle.last();
+        let is_only = self.touched.len() == 1;
         for id in &self.touched {
-            if let Some(subscription) = self.subscriptions.get_mut(id) {
-                subscription.hand_out(now, &self.records);
+            let Some(subscription) = self.subscriptions.get_mut(id) else { continue };
+            if self.is_direct && is_only && subscription.is_read_by_program() {
+                let next = subscription.hand_over(came, &self.records);
+                self.handed_over = next.map(|next| (*id, next));
+            }
+            if self.handed_over.is_none() {
+                subscription.hand_out(came, &self.records);
             }
         }
         true
+    }
+
+    /// What the program is to have before all that it can read.
+    pub(crate) fn take_handed_over(&mut self) -> Option<Delivered> {
+        self.handed_over.take().map(|(_, next)| next)
+    }
+
+    /// Counts what was read alone, and hands out what else is in order; says whether something was.
+    fn hand_out_rest(&mut self) -> bool {
+        let came = self.trickle.last();
+        if let Some(subscription) =
+            self.uncounted.take().and_then(|id| self.subscriptions.get_mut(&id))
+        {
+            // It still lies where it was read.
+            self.batch.buffers().for_each(|received| subscription.count_heard(&received, came));
+        }
+        if let Some((id, untaken)) = self.handed_over.take()
+            && let Some(subscription) = self.subscriptions.get_mut(&id)
+        {
+            subscription.take_back(untaken, &self.records);
+        }
+        let mut has_more = false;
+        for id in &self.touched {
+            let Some(subscription) = self.subscriptions.get_mut(id) else { continue };
+            has_more |= subscription.hand_out(came, &self.records);
+        }
+        has_more
     }
 
     /// Does what was left when something was handed out alone; false once nothing is left to receive. Mostly

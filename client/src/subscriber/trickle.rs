@@ -41,6 +41,11 @@ impl Trickle {
         self.is_alone
     }
 
+    /// When something was last read.
+    pub(super) fn last(&self) -> Timestamp {
+        self.last
+    }
+
     /// Whether it is worth while to wait at the socket for the next.
     pub(super) fn is_steady(&self) -> bool {
         self.is_steady

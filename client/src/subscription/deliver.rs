@@ -12,21 +12,46 @@ impl Subscription {
     /// Hands on what is in order.
     ///
     /// While the output has no room, the stream waits in the receive window and the publisher is
-    /// told by the credit; or it goes on, and the oldest of the ring goes.
-    pub(super) fn deliver(&mut self, now: Timestamp, records: &Records) {
+    /// told by the credit; or it goes on, and the oldest of the ring goes. Says whether there was something.
+    pub(super) fn deliver(&mut self, now: Timestamp, records: &Records) -> bool {
+        let mut has_delivered = false;
         for _ in 0..BATCHES_LIMIT {
             let is_held = self.on_full() == OnFull::Block && !self.output.has_room();
             if self.is_over || is_held {
-                return;
+                break;
             }
             let is_all = self.pull(now, records);
             if !self.batch.is_empty() {
+                has_delivered = true;
                 self.push(records);
             }
             if is_all {
-                return;
+                break;
             }
         }
+        has_delivered
+    }
+
+    /// Gives what is next in order to a program that has read all there was, on this thread: not by the ring.
+    /// What follows it, and what is no payload, is to be handed out then.
+    pub(crate) fn hand_over(&mut self, now: Timestamp, records: &Records) -> Option<Delivered> {
+        self.narrate(now, records);
+        if self.is_over || !self.batch.is_empty() {
+            return None;
+        }
+        let next = self.receiver.pull(now)?;
+        self.note(&next, records);
+        if matches!(next, Delivered::Payload(_) | Delivered::Row(_)) {
+            return Some(next);
+        }
+        self.take_back(next, records);
+        None
+    }
+
+    /// Hands out by the ring what was not handed over.
+    pub(crate) fn take_back(&mut self, next: Delivered, records: &Records) {
+        self.batch.push(next);
+        self.push(records);
     }
 
     /// Fills the batch; says whether that was all that is in order.
@@ -34,22 +59,28 @@ impl Subscription {
         let mut bytes = 0;
         while bytes < BATCH_BYTES && !self.is_over {
             let Some(delivered) = self.receiver.pull(now) else { return true };
-            match &delivered {
-                Delivered::Payload(payload) => {
-                    bytes += payload.bytes.len() + 1;
-                    self.tally.delays.add(payload.delay, payload.range.len());
-                }
-                Delivered::Row(row) => {
-                    bytes += row.len_with_lengths();
-                    self.tally.delays.add(row.delay, row.range.len());
-                }
-                Delivered::Session(session) => self.on_session(session, records),
-                Delivered::Gap(gap) => self.on_gap(gap, records),
-                Delivered::End(ending) => self.on_end(ending),
-            }
+            bytes += self.note(&delivered, records);
             self.batch.push(delivered);
         }
         false
+    }
+
+    /// Takes note of what is delivered; says how many bytes it is.
+    fn note(&mut self, delivered: &Delivered, records: &Records) -> usize {
+        match delivered {
+            Delivered::Payload(payload) => {
+                self.tally.delays.add(payload.delay, payload.range.len());
+                return payload.bytes.len() + 1;
+            }
+            Delivered::Row(row) => {
+                self.tally.delays.add(row.delay, row.range.len());
+                return row.len_with_lengths();
+            }
+            Delivered::Session(session) => self.on_session(session, records),
+            Delivered::Gap(gap) => self.on_gap(gap, records),
+            Delivered::End(ending) => self.on_end(ending),
+        }
+        0
     }
 
     fn push(&mut self, records: &Records) {

@@ -12,18 +12,24 @@ use crate::socket::Received;
 use crate::tcp;
 
 impl Subscription {
-    /// Takes datagrams of the group: as they came together, where nobody wants to see each.
-    pub(crate) fn take_heard(&mut self, mut received: Received<'_>, now: Timestamp) {
+    /// Takes datagrams of the group: as they came together, where nobody wants to see each. Says whether they
+    /// are yet to be counted.
+    pub(crate) fn take_heard(&mut self, received: &mut Received<'_>, now: Timestamp) -> bool {
+        let from = received.from;
         let is_seen = self.config.defaults.allow_compare || self.ways.has_both();
         if is_seen || self.impairment.is_some() {
-            let from = received.from;
             received.datagrams().for_each(|datagram| self.take_each(datagram, from, now));
-            return;
+            return false;
         }
-        self.tally.on_group_datagrams(&received, self.joined_at, now);
-        let Received { bytes, len, from, .. } = received;
-        self.tally.received_bytes += bytes.len() as u64;
-        self.receiver.handle_joined(Joined { bytes, len }, Via::Group, from, now);
+        let joined = Joined { bytes: received.bytes, len: received.len };
+        self.receiver.handle_joined(joined, Via::Group, from, now);
+        true
+    }
+
+    /// Counts what was taken.
+    pub(crate) fn count_heard(&mut self, received: &Received<'_>, now: Timestamp) {
+        self.tally.on_group_datagrams(received, self.joined_at, now);
+        self.tally.received_bytes += received.bytes.len() as u64;
     }
 
     fn take_each(&mut self, bytes: &mut [u8], from: SocketAddr, now: Timestamp) {

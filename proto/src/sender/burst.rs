@@ -84,6 +84,13 @@ impl Burst {
         (self.datagrams - self.parity, buf.len() - self.parity_bytes)
     }
 
+    /// What leaves, without a manifest.
+    pub(super) fn transmit(self, leaving: Leaving) -> Transmit {
+        let Self { segment_len, datagrams, parity, .. } = self;
+        let Leaving { kind, to: destination, .. } = leaving;
+        Transmit { destination, kind, segment_len, datagrams, parity, has_manifest: false }
+    }
+
     /// Whether a datagram of `len` bytes may follow; a shorter one is the last.
     pub(super) fn admits(&mut self, len: usize, max: usize) -> bool {
         if self.datagrams == 0 {
@@ -215,10 +222,7 @@ impl Sender {
             self.count(parity, burst.parity, burst.parity_bytes);
         }
         self.count(leaving, datagrams, bytes);
-        let Burst { segment_len, datagrams, parity, .. } = burst;
-        let Leaving { kind, to: destination, .. } = leaving;
-        let has_manifest = false;
-        Some(Transmit { destination, kind, segment_len, datagrams, parity, has_manifest })
+        Some(burst.transmit(leaving))
     }
 
     fn count(&mut self, leaving: Leaving, datagrams: usize, bytes: usize) {

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::row::record_len;
+use super::row::{LEN_LEN, record_len};
 use crate::chunks::Chunks;
 use crate::wire::{NO_RECORD, PREFIX_RECORDS, StreamMode};
 use crate::{Delivery, Timestamp};
@@ -100,6 +100,17 @@ impl Packetizer {
         }
         let payload = self.pending.split().freeze();
         Some(self.cut_of(payload))
+    }
+
+    /// Whether a message of `len` bytes would fit into a packet of its own.
+    pub(super) fn holds_alone(&self, len: usize) -> bool {
+        self.pending.is_empty() && len.saturating_add(LEN_LEN) <= self.capacity
+    }
+
+    /// A packet of one record that [`Self::holds_alone`]: a slice of what it lies in.
+    pub(super) fn cut_alone(&mut self, record: Bytes) -> Cut {
+        self.first_record = 0;
+        self.cut_of(record)
     }
 
     /// Forgets what does not fill a packet; says how many bytes that was.

@@ -121,7 +121,7 @@ pub(super) fn record_len(records: &[u8], at: usize) -> usize {
 }
 
 /// Length of a record's length.
-const LEN_LEN: usize = 4;
+pub(super) const LEN_LEN: usize = 4;
 
 /// The first allocation, and the largest.
 const ROOM: (usize, usize) = (4 << 10, 256 << 10);

@@ -10,6 +10,7 @@
 //! | late joiners | `tests/late.rs` |
 //! | another rate while it sends | `tests/retune.rs` |
 //! | messages that share packets | `tests/linger.rs` |
+//! | a message that nothing goes before | `tests/alone.rs` |
 //! | who holds the others back | `tests/slow.rs` |
 //! | what a stranger gets for what it sends, in bytes | `tests/amplification.rs` |
 //! | how much is kept of a hundred thousand of them | `tests/floods.rs` |
@@ -20,6 +21,7 @@
 //! | one key after another, and who is not to have it | `tests/rekey.rs` |
 //! | anything at all, at any time | `tests/hostile.rs` |
 
+mod alone;
 mod amplification;
 mod budget;
 mod floods;

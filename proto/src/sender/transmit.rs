@@ -316,11 +316,7 @@ impl Sender {
         if burst.datagrams == before {
             return None;
         }
-        self.caught_up_last = false;
-        self.hash(SeqRange::new(first, self.window.lead()), now);
-        self.send_ahead(now);
-        self.interleave(now);
-        self.on_first_sent(burst.own(buf), now);
+        self.on_data_sent(SeqRange::new(first, self.window.lead()), burst.own(buf), now);
         let room = burst.room_after(max, buf);
         let transmit = self.sent(leaving, burst, buf)?;
         let manifest = self.manifest_of_burst(room, now);
@@ -330,7 +326,17 @@ impl Sender {
         })
     }
 
-    fn on_first_sent(&mut self, (datagrams, bytes): (usize, usize), now: Timestamp) {
+    /// These packets left for the first time, in so many datagrams and bytes.
+    pub(super) fn on_data_sent(
+        &mut self,
+        packets: SeqRange,
+        (datagrams, bytes): (usize, usize),
+        now: Timestamp,
+    ) {
+        self.caught_up_last = false;
+        self.hash(packets, now);
+        self.send_ahead(now);
+        self.interleave(now);
         let wire = bytes + datagrams * usize::from(self.config.overhead_len);
         let present = self.audience_size();
         self.stats.packets_sent += datagrams as u64;

@@ -116,6 +116,17 @@ impl Queue {
         Some(state.add(message))
     }
 
+    /// Has `send` send a message that nothing goes before, instead of pushing it; says whether it did. Others
+    /// push behind it meanwhile.
+    pub(crate) fn pass(&self, message: &[u8], send: impl FnOnce() -> bool) -> bool {
+        let mut state = self.lock();
+        if !state.is_idle() || !send() {
+            return false;
+        }
+        state.on_passed(message);
+        true
+    }
+
     /// What was pushed and waits for company is to go at once.
     pub fn flush(&self) {
         let mut state = self.lock();
@@ -160,6 +171,24 @@ impl Queue {
 impl State {
     fn is_full(&self) -> bool {
         self.full_len + self.row.len() >= CAPACITY
+    }
+
+    /// Whether there is nothing to take, and may be more.
+    fn is_idle(&self) -> bool {
+        self.full.is_empty()
+            && self.row.is_empty()
+            && !self.is_flush
+            && !self.is_closed
+            && !self.is_over
+    }
+
+    fn on_passed(&mut self, message: &[u8]) {
+        if let Some(digest) = &mut self.digest {
+            digest.update(message);
+        }
+        if let Some(Taker { counters, .. }) = &self.taker {
+            counters.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
+        }
     }
 
     fn add(&mut self, message: &[u8]) -> Result<(), SendError> {

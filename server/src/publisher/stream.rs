@@ -199,6 +199,23 @@ impl Stream {
         is_busy
     }
 
+    /// Sends a message, if nothing goes before it; says whether it did. What follows from it is done in the
+    /// next turn, which is due then.
+    pub(super) fn send_alone(
+        &mut self,
+        message: &[u8],
+        (sockets, links): (&mut [Socket], &mut Links),
+        now: Timestamp,
+    ) -> bool {
+        let may_leave = self.due > now && self.feed.is_idle() && !self.outgoing.is_stuck();
+        if !may_leave || !self.outgoing.send_alone(message, &mut self.sender, (sockets, links), now)
+        {
+            return false;
+        }
+        self.due = Timestamp::ZERO;
+        true
+    }
+
     /// When the next turn is due.
     pub(super) fn deadline(&self) -> Timestamp {
         self.due

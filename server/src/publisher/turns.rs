@@ -4,13 +4,13 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
 
 use host::clock::Clock;
 use host::poller::{Events, Poller, Waker, make_timers_exact};
 use proto::Timestamp;
 
 use super::{DataThread, StreamEnd};
+use crate::input::{Queue, SendError};
 
 /// What the data thread works on, and whoever does its work in its place.
 pub(crate) struct Turns {
@@ -23,15 +23,26 @@ pub(crate) struct Turns {
     /// When the data thread wakes up by itself, as of its last turn; 0 while it does not rest, or cannot
     /// send what it has.
     wakes_at: AtomicU64,
-    /// When a message was last sent, or could not be.
-    sent_at: AtomicU64,
+    /// When the next turn is due, as of the last, whoever's it was.
+    due_at: AtomicU64,
+    allowance: Allowance,
+}
+
+/// How many messages may be sent by whoever sends them, one after the other: those that follow each other
+/// closely for longer share datagrams instead. Who was kept from sending, and makes up for it, does not
+/// wait for another thread.
+#[derive(Default)]
+struct Allowance {
+    /// Until when it is used up by messages of which each takes [`CLOSE`] of it.
+    used_until: AtomicU64,
 }
 
 impl Turns {
     pub(crate) fn new(data: DataThread, spins: bool) -> Self {
         let (clock, poller) = (data.clock, Arc::clone(&data.poller));
-        let (wakes_at, sent_at) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { data: Mutex::new(Some(data)), clock, poller, spins, wakes_at, sent_at }
+        let (wakes_at, due_at) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (data, allowance) = (Mutex::new(Some(data)), Allowance::default());
+        Self { data, clock, poller, spins, wakes_at, due_at, allowance }
     }
 
     /// Ends the data thread's wait.
@@ -59,27 +70,43 @@ impl Turns {
             let due = thread.turn();
             let deadline = if self.spins { Timestamp::ZERO } else { due };
             let rests = deadline > Timestamp::ZERO && !thread.is_held_back();
-            let wakes_at = if rests { deadline } else { Timestamp::ZERO };
-            self.wakes_at.store(wakes_at.0, Ordering::Relaxed);
+            self.due_at.store(deadline.0, Ordering::SeqCst);
+            self.wakes_at.store(if rests { deadline.0 } else { 0 }, Ordering::SeqCst);
             drop(data);
-            if !rests {
-                self.sent_at.store(self.clock.now().0, Ordering::Relaxed);
+            if rests {
+                self.rest(&mut events)?;
+            } else {
+                self.allowance.exhaust(self.clock.now());
+                self.poller.wait(&mut events, &self.clock, Some(deadline))?;
             }
-            self.poller.wait(&mut events, &self.clock, Some(deadline))?;
         }
     }
 
-    /// Does `push` and what follows from it, if nothing was sent just now and the data thread rests.
-    /// None: it is to be left to the data thread.
-    pub(crate) fn lend<T>(&self, push: impl FnOnce() -> Option<T>) -> Option<T> {
+    /// Waits until something happens or is due. Whoever sends in the data thread's place puts off what is
+    /// due, and then to have a turn would only be in the way.
+    fn rest(&self, events: &mut Events) -> io::Result<()> {
+        loop {
+            let due = self.due_at.load(Ordering::SeqCst);
+            self.wakes_at.store(due, Ordering::SeqCst);
+            // Who makes something due sooner sees when this thread wakes, or is seen here.
+            let due = Timestamp(self.due_at.load(Ordering::SeqCst).min(due));
+            self.poller.wait(events, &self.clock, Some(due))?;
+            let has_happened = events.woken() || events.iter().next().is_some();
+            if has_happened || self.due_at.load(Ordering::SeqCst) <= self.clock.now().0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends a message, if nothing was sent just now and the data thread rests; what was pushed to `queue`
+    /// before goes before it. None: it is to be left to the data thread.
+    pub(crate) fn lend(&self, queue: &Queue, message: &[u8]) -> Option<Result<(), SendError>> {
         // Not worth a look at the clock.
         if self.wakes_at.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let now = self.clock.now();
-        let last = Timestamp(self.sent_at.swap(now.0, Ordering::Relaxed));
-        // Messages that follow each other closely share datagrams instead.
-        if now.since(last) < CLOSE {
+        if !self.allowance.take(now) {
             return None;
         }
         let mut data = match self.data.try_lock() {
@@ -88,7 +115,11 @@ impl Turns {
             Err(TryLockError::WouldBlock) => return None,
         };
         let thread = data.as_mut()?;
-        let pushed = push()?;
+        let pushed = if queue.pass(message, || thread.send_alone(message, now)) {
+            Ok(())
+        } else {
+            queue.try_push(message)?
+        };
         let mut next = Timestamp::ZERO;
         for _ in 0..TURNS {
             // What else there is wakes the data thread.
@@ -97,8 +128,10 @@ impl Turns {
                 break;
             }
         }
+        let due = next.min(thread.publish_at).0;
+        self.due_at.store(due, Ordering::SeqCst);
         // What is due before the data thread would look is for it to do.
-        if next.0 < self.wakes_at.load(Ordering::Relaxed) {
+        if due < self.wakes_at.load(Ordering::SeqCst) {
             self.poller.waker().wake();
         }
         Some(pushed)
@@ -109,14 +142,66 @@ impl Turns {
     }
 }
 
+impl Allowance {
+    /// Whether one more may be sent at `now`. One that may not counts all the same, so that a flood leaves
+    /// nothing.
+    fn take(&self, now: Timestamp) -> bool {
+        let used = self.used_until.load(Ordering::Relaxed).max(now.0);
+        let most = now.0 + CLOSE_NS * MANY;
+        self.used_until.store((used + CLOSE_NS).min(most), Ordering::Relaxed);
+        used + CLOSE_NS <= most
+    }
+
+    /// Nothing is left of it for as long as one message takes.
+    fn exhaust(&self, now: Timestamp) {
+        self.used_until.store(now.0 + CLOSE_NS * MANY, Ordering::Relaxed);
+    }
+}
+
 impl std::fmt::Debug for Turns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Turns").field("spins", &self.spins).finish_non_exhaustive()
     }
 }
 
-/// As long as it takes to wake a thread: below that, waking it once for several costs less.
-const CLOSE: Duration = Duration::from_micros(25);
+/// As long as it takes to wake a thread, in nanoseconds: below that, waking it once for several costs less.
+const CLOSE_NS: u64 = 25_000;
+
+/// What comes closely and is sent one by one all the same: it takes no longer than to wake a thread and have
+/// it send them.
+const MANY: u64 = 16;
 
 /// One to take the message and send it, one to see that nothing else is to be done.
 const TURNS: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Timestamp {
+        Timestamp(micros * 1_000)
+    }
+
+    #[test]
+    fn a_few_may_follow_each_other_and_a_flood_may_not() {
+        let allowance = Allowance::default();
+        let taken = (0..100).filter(|nth| allowance.take(at(1_000 + nth))).count();
+        assert_eq!(taken, 16);
+        assert!(!allowance.take(at(1_110)), "the flood goes on");
+        assert!(allowance.take(at(1_136)), "once it has stopped");
+    }
+
+    #[test]
+    fn what_comes_steadily_may_always_be_sent() {
+        let allowance = Allowance::default();
+        assert!((0..1_000).all(|nth| allowance.take(at(25 * nth))));
+    }
+
+    #[test]
+    fn whoever_just_sent_something_else_has_a_pause() {
+        let allowance = Allowance::default();
+        allowance.exhaust(at(1_000));
+        assert!(!allowance.take(at(1_010)));
+        assert!(allowance.take(at(1_040)));
+    }
+}

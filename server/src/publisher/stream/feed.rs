@@ -106,6 +106,11 @@ impl Feed {
         self.is_drained
     }
 
+    /// Whether nothing is held that was taken, and more may come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.row.is_none() && !self.is_closed()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }

@@ -116,13 +116,10 @@ impl Outgoing {
         }
         for _ in 0..BURSTS_PER_TURN {
             self.bytes.clear();
-            self.framed = None;
             let Some(transmit) = sender.poll_transmit(now, segments, &mut self.bytes) else {
                 return if left == Left::Some { Left::All } else { left };
             };
-            self.targets.follow(sender.members(), &self.ways, &self.heard_by);
-            let until = Until::Now;
-            self.stuck = Some(Stuck { transmit, ways_done: 0, bytes_done: 0, until });
+            self.take(transmit, sender);
             left = Left::Some;
             if !self.finish(sockets, links, now) {
                 return left;
@@ -130,6 +127,28 @@ impl Outgoing {
             now = clock.now();
         }
         left
+    }
+
+    /// Sends a message as a datagram of its own, if nothing goes before it; says whether it was taken.
+    pub(super) fn send_alone(
+        &mut self,
+        message: &[u8],
+        sender: &mut Sender,
+        (sockets, links): (&mut [Socket], &mut Links),
+        now: Timestamp,
+    ) -> bool {
+        let Some(alone) = sender.write_alone(message, now, &mut self.bytes) else { return false };
+        self.take(alone.transmit, sender);
+        self.finish(sockets, links, now);
+        sender.on_left_alone(alone, &self.bytes);
+        true
+    }
+
+    /// Takes a burst that was written.
+    fn take(&mut self, transmit: Transmit, sender: &Sender) {
+        self.framed = None;
+        self.targets.follow(sender.members(), &self.ways, &self.heard_by);
+        self.stuck = Some(Stuck { transmit, ways_done: 0, bytes_done: 0, until: Until::Now });
     }
 
     pub(super) fn on_heard(&mut self, from: SocketAddr, by: By) {
