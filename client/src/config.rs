@@ -17,7 +17,7 @@ use proto::{ByteCount, Delivery, SubscriberId};
 
 use crate::admission::Admission;
 use crate::impair::ImpairSpec;
-use crate::output::{OnFull, OutputSpec, Sessions};
+use crate::output::{OnFull, OutputSpec, Sessions, Way};
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
@@ -114,6 +114,8 @@ pub struct Defaults {
     pub speaker: Option<(SubscriberId, u64)>,
     /// Payload that may wait for a gap to close or for the output.
     pub window: ByteCount,
+    /// How files are written.
+    pub way: Way,
     /// What is asked of the kernel for each group's socket.
     pub receive_buffer: ByteCount,
     /// How long nothing is heard of a group before the fallback is asked.
@@ -190,6 +192,7 @@ impl Default for Defaults {
             name: Name::default(),
             speaker: None,
             window: WINDOW,
+            way: Way::Cached,
             receive_buffer: receive_buffer::LARGEST,
             fallback_after: FALLBACK_AFTER,
             allow_compare: false,

@@ -31,7 +31,7 @@ use crate::config::{
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
-use crate::output::{OnFull, OutputSpec, Sessions};
+use crate::output::{OnFull, OutputSpec, Sessions, Way};
 
 /// `subscriber receive`
 #[derive(Args, Clone, Debug)]
@@ -117,6 +117,12 @@ struct StreamFlags {
     /// Payload that may wait for a gap to close, or for the output
     #[arg(long, value_name = "SIZE", env = "ONECAST_WINDOW", default_value_t = WINDOW)]
     window: ByteCount,
+
+    /// Write files past the page cache, in blocks of 4 MiB, where the file system can: takes less of the
+    /// processor, and leaves the cache to what else runs here. What is slower than the stream holds it
+    /// back at once
+    #[arg(long, env = "ONECAST_DIRECT_IO", value_parser = FalseyValueParser::new())]
+    direct_io: bool,
 
     /// Receive buffer to ask the kernel for, for each group [default: 8MiB; less where more than 32
     /// endpoints are named, so that all together are 256MiB]
@@ -350,6 +356,7 @@ impl StreamFlags {
             stream: self.streams.into_iter().next(),
             name: self.name.unwrap_or_else(host_name),
             window: self.window,
+            way: if self.direct_io { Way::Direct } else { Way::Cached },
             receive_buffer: self.rcvbuf.unwrap_or_else(|| receive_buffer::of_each(endpoints)),
             fallback_after: self.fallback_after.unwrap_or(FALLBACK_AFTER),
             allow_compare: self.allow_compare,

@@ -5,6 +5,7 @@
 //! reads itself it takes out of the ring.
 
 mod bell;
+mod blocks;
 mod file;
 mod player;
 mod reader;
@@ -61,6 +62,16 @@ pub enum Sessions {
     Once,
     /// Each session is followed by the next.
     Follow,
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// By the page cache, as files are.
+    #[default]
+    Cached,
+    /// Past it, in large blocks, where the file system can: the cache is left to others.
+    Direct,
 }
 
 /// What happens when an output's ring is full.
@@ -165,10 +176,10 @@ impl Output {
     /// Opens it, so that what cannot be written is known before anything is joined.
     pub(crate) fn open(
         spec: &OutputSpec,
-        sessions: Sessions,
+        (sessions, way): (Sessions, Way),
         crew: Crew,
     ) -> Result<Self, OutputError> {
-        let sink = sink::open(spec, sessions)?;
+        let sink = sink::open(spec, sessions, way)?;
         let Crew { waker, writers } = crew;
         let ring = Arc::new(Ring::new(RING_BYTES, waker));
         let progress = Arc::new(Mutex::new(Progress::default()));

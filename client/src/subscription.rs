@@ -139,7 +139,7 @@ impl Prepared {
             );
         }
         let waker = crew.waker.clone();
-        let output = Output::open(&config.output, config.sessions, crew)?;
+        let output = Output::open(&config.output, (config.sessions, config.defaults.way), crew)?;
         Ok(Self { config, interface, publisher, output, waker })
     }
 

@@ -11,15 +11,20 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use proto::receiver::SessionInfo;
 
+use super::blocks::Blocks;
 use super::sink::{Sink, SinkError, write_all};
-use super::{OutputError, Sessions};
+use super::{OutputError, Sessions, Way};
 
 /// Opens `path`: as a file that is written whole, or, where a device or pipe stands, as that.
-pub(super) fn open(path: &Path, sessions: Sessions) -> Result<Box<dyn Sink>, OutputError> {
+pub(super) fn open(
+    path: &Path,
+    sessions: Sessions,
+    way: Way,
+) -> Result<Box<dyn Sink>, OutputError> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(OutputError::Directory(path.to_owned())),
         Ok(found) if !found.is_file() => Ok(Box::new(Device::open(path)?)),
-        _ => Ok(Box::new(Part::open(path, sessions)?)),
+        _ => Ok(Box::new(Part::open(path, sessions, way)?)),
     }
 }
 
@@ -32,6 +37,9 @@ struct Part {
     /// Sessions that were written whole or not, before this one.
     past: u64,
     state: State,
+    way: Way,
+    /// What is written past the page cache.
+    blocks: Option<Blocks>,
 }
 
 #[derive(Debug)]
@@ -45,10 +53,27 @@ enum State {
 }
 
 impl Part {
-    fn open(path: &Path, sessions: Sessions) -> Result<Self, OutputError> {
+    fn open(path: &Path, sessions: Sessions, way: Way) -> Result<Self, OutputError> {
         let part = part_of(path);
         let file = create(&part).map_err(|source| OutputError::Open { path: part, source })?;
-        Ok(Self { path: path.to_owned(), sessions, past: 0, state: State::Fresh(file) })
+        let (path, state) = (path.to_owned(), State::Fresh(file));
+        Ok(Self { path, sessions, past: 0, state, way, blocks: None })
+    }
+
+    /// The blocks in which the file is written that was just begun, if that is wanted and can be.
+    fn begin_blocks(&mut self) {
+        self.blocks = None;
+        if self.way == Way::Cached {
+            return;
+        }
+        match self.file().map(|file| Blocks::of(file)) {
+            Some(Ok(blocks)) => self.blocks = Some(blocks),
+            Some(Err(error)) => {
+                let file = self.place();
+                tracing::warn!(file, %error, "cannot be written past the page cache: by it, then");
+            }
+            None => {}
+        }
     }
 
     /// The name of the file of the session that is followed: `NAME`, then `NAME.2`, `NAME.3`…
@@ -89,13 +114,22 @@ impl Sink for Part {
     fn begin(&mut self, _session: &SessionInfo) -> Result<(), SinkError> {
         let before = std::mem::replace(&mut self.state, State::Ended);
         self.state = State::Open(self.next_file(before)?);
+        self.begin_blocks();
         Ok(())
     }
 
     fn write(&mut self, payloads: &[Bytes], written: &mut u64) -> Result<(), SinkError> {
-        match self.file() {
-            Some(file) => Ok(write_all(file, payloads, written)?),
-            None => Ok(()),
+        let (State::Fresh(file) | State::Open(file)) = &mut self.state else { return Ok(()) };
+        match &mut self.blocks {
+            Some(blocks) => Ok(blocks.write(file, payloads, written)?),
+            None => Ok(write_all(file, payloads, written)?),
+        }
+    }
+
+    fn flush(&mut self, written: &mut u64) -> Result<(), SinkError> {
+        match (&mut self.state, self.blocks.take()) {
+            (State::Open(file), Some(blocks)) => Ok(blocks.finish(file, written)?),
+            _ => Ok(()),
         }
     }
 

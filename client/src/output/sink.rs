@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Write};
 use bytes::Bytes;
 use proto::receiver::SessionInfo;
 
-use super::{OutputError, OutputSpec, Sessions, file, player, stdout};
+use super::{OutputError, OutputSpec, Sessions, Way, file, player, stdout};
 
 /// Something that payload is written to, in order.
 pub(super) trait Sink: Send {
@@ -14,6 +14,11 @@ pub(super) trait Sink: Send {
 
     /// Writes payloads; `written` is moved on by every byte that is safe, also before an error.
     fn write(&mut self, payloads: &[Bytes], written: &mut u64) -> Result<(), SinkError>;
+
+    /// Writes what waits for more: no more of the session comes. Most have nothing wait.
+    fn flush(&mut self, _written: &mut u64) -> Result<(), SinkError> {
+        Ok(())
+    }
 
     /// The session ended; `is_whole`: all of it is here, and proved so.
     fn end(&mut self, is_whole: bool) -> Result<(), SinkError>;
@@ -40,10 +45,11 @@ pub(super) enum SinkError {
 pub(super) fn open(
     spec: &OutputSpec,
     sessions: Sessions,
+    way: Way,
 ) -> Result<Option<Box<dyn Sink>>, OutputError> {
     Ok(Some(match spec {
         OutputSpec::Stdout => Box::new(stdout::Stdout::open().map_err(OutputError::Stdout)?),
-        OutputSpec::File(path) => file::open(path, sessions)?,
+        OutputSpec::File(path) => file::open(path, sessions, way)?,
         OutputSpec::Player(address) => Box::new(player::Player::open(address)?),
         OutputSpec::Program(_) => return Ok(None),
     }))

@@ -72,8 +72,9 @@ impl Writer {
     }
 
     fn end(&mut self, result: Result<(), SinkError>) -> Turn {
+        let flushed = if result.is_ok() { self.flush() } else { Ok(()) };
         let closed = self.sink.close();
-        if let Err(error) = result.and(closed) {
+        if let Err(error) = result.and(flushed).and(closed) {
             self.stop(&error);
         }
         Turn::Ended
@@ -120,16 +121,25 @@ impl Writer {
         result
     }
 
+    fn flush(&mut self) -> Result<(), SinkError> {
+        let mut written = 0;
+        let result = self.sink.flush(&mut written);
+        self.progress(|progress| progress.bytes += written);
+        result
+    }
+
     /// Takes what is not payload.
     fn mark(&mut self, item: &Delivered) -> Result<(), SinkError> {
         match item {
             Delivered::Payload(_) | Delivered::Row(_) => {}
             Delivered::Session(session) => {
+                self.flush()?;
                 self.sink.begin(session)?;
                 self.verdict.begin(session);
             }
             Delivered::Gap(gap) => self.verdict.lose(gap.range.len()),
             Delivered::End(ending) => {
+                self.flush()?;
                 let finished = self.verdict.end(ending);
                 self.sink.end(finished.is_whole())?;
                 if let Some(flaw) = &finished.flaw {
