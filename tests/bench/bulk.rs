@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::{Part, Wanted, Way};
 use crate::limit;
-use crate::ours::{Digest, Ours};
+use crate::ours::{Digest, Into, Ours};
 use crate::peers::Peer;
 use crate::raw::run::{LEN, Raw, SEGMENTS};
 use crate::report::Report;
@@ -21,7 +21,7 @@ enum Contestant {
     Raw(usize),
     Ours(Digest),
     /// What the publisher has in memory.
-    Memory,
+    Memory(Into),
     Peer(Peer),
 }
 
@@ -81,7 +81,10 @@ fn series(wanted: &Wanted, ours: &Ours, report: &Report) -> Vec<Series> {
                 all.extend([1, SEGMENTS].map(Contestant::Raw).map(of));
             }
             all.extend(digests.iter().copied().map(Contestant::Ours).map(of));
-            all.push(of(Contestant::Memory));
+            all.push(of(Contestant::Memory(Into::Nothing)));
+            if scene.way == Way::C {
+                all.extend([Into::File, Into::FilePastCache].map(Contestant::Memory).map(of));
+            }
             let peers = peers.iter().filter(|it| it.is_reliable() || scene.loss_percent == 0);
             all.extend(peers.map(|peer| of(Contestant::Peer(*peer))));
         }
@@ -117,7 +120,9 @@ impl Contestant {
             Self::Raw(segments) => format!("raw GSO {segments}, unpaced"),
             Self::Ours(Digest::Sha256) => "onecast".to_owned(),
             Self::Ours(Digest::None) => "onecast, no digest".to_owned(),
-            Self::Memory => "onecast, from memory".to_owned(),
+            Self::Memory(Into::Nothing) => "onecast, from memory".to_owned(),
+            Self::Memory(Into::File) => "onecast, from memory to a file".to_owned(),
+            Self::Memory(Into::FilePastCache) => "onecast, the same by --direct-io".to_owned(),
             Self::Peer(peer) => peer.name().to_owned(),
         }
     }
@@ -139,7 +144,7 @@ impl Contestant {
                     .run(stage, scene)
             }
             Self::Ours(digest) => ours.run(stage, scene, digest),
-            Self::Memory => ours.run_from_memory(stage, scene),
+            Self::Memory(into) => ours.run_from_memory(stage, scene, into),
             Self::Peer(peer) => peer.run(stage, scene),
         }
     }

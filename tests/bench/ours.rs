@@ -1,5 +1,6 @@
-//! onecast: a file from memory to everyone, into nothing.
+//! onecast: a file from memory to everyone, into nothing or into files.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -25,6 +26,17 @@ pub(crate) enum Digest {
     Sha256,
     /// Not at all: everybody has as many bytes.
     None,
+}
+
+/// Where each subscriber writes what it receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Into {
+    /// `/dev/null`.
+    Nothing,
+    /// A new file in the directory of temporary files.
+    File,
+    /// The same, past the page cache.
+    FilePastCache,
 }
 
 /// Who may read the stream, and who can have sent it.
@@ -115,12 +127,18 @@ impl Ours {
     ) -> anyhow::Result<Sample> {
         let publisher = if digest == Digest::None { &["--digest", "none"][..] } else { &[] };
         let publisher: Vec<_> = publisher.iter().map(|flag| (*flag).to_owned()).collect();
-        self.run_with(stage, scene, &[], || self.publish(stage, scene, &publisher))
+        let into = (Into::Nothing, &[][..]);
+        self.run_with(stage, scene, into, || self.publish(stage, scene, &publisher))
     }
 
     /// The same of bytes that the publisher has in memory, by the library; without a digest.
-    pub(crate) fn run_from_memory(&self, stage: &Stage, scene: &Scene) -> anyhow::Result<Sample> {
-        self.run_with(stage, scene, &[], || {
+    pub(crate) fn run_from_memory(
+        &self,
+        stage: &Stage,
+        scene: &Scene,
+        into: Into,
+    ) -> anyhow::Result<Sample> {
+        self.run_with(stage, scene, (into, &[]), || {
             let host = stage.publisher()?;
             let mut command = this_program("pour", &scene.group(0).to_string())?;
             command.args(["--at", &host.addr4().to_string(), "--bytes", &scene.bytes.to_string()]);
@@ -137,14 +155,15 @@ impl Ours {
         protection: Protection,
     ) -> anyhow::Result<Sample> {
         let [publisher, subscriber] = self.flags(stage, protection)?;
-        self.run_with(stage, scene, &subscriber, || self.publish(stage, scene, &publisher))
+        let into = (Into::Nothing, subscriber.as_slice());
+        self.run_with(stage, scene, into, || self.publish(stage, scene, &publisher))
     }
 
     fn run_with(
         &self,
         stage: &Stage,
         scene: &Scene,
-        receivers: &[String],
+        (into, receivers): (Into, &[String]),
         publish: impl FnOnce() -> anyhow::Result<Program>,
     ) -> anyhow::Result<Sample> {
         let endpoint = endpoint(scene);
@@ -152,8 +171,13 @@ impl Ours {
         for host in stage.subscribers(scene.subscribers)? {
             let mut command = self.command(stage, "subscriber", "receive", &endpoint);
             let control = stage.path(&format!("{}.control", host.name()));
-            command.args(["-o", "/dev/null", "--name", host.name(), "--control"]).arg(control);
-            command.args(receivers);
+            let file = match into {
+                Into::Nothing => "/dev/null".into(),
+                Into::File | Into::FilePastCache => received(stage, host.name()),
+            };
+            command.arg("-o").arg(file);
+            command.args(["--name", host.name(), "--control"]).arg(control).args(receivers);
+            command.args((into == Into::FilePastCache).then_some("--direct-io"));
             subscribers.push(Program::start(host, command)?);
         }
         for subscriber in &mut subscribers {
@@ -165,7 +189,11 @@ impl Ours {
         wait_for_all(&mut publisher, scene.patience())?;
         let egress = egress(stage)? - before;
         let [publisher] = &publisher;
-        sample(scene, publisher, &subscribers, egress)
+        let sample = sample(scene, publisher, &subscribers, egress);
+        for host in stage.subscribers(scene.subscribers)? {
+            fs::remove_file(received(stage, host.name())).ok();
+        }
+        sample
     }
 
     fn publish(&self, stage: &Stage, scene: &Scene, flags: &[String]) -> anyhow::Result<Program> {
@@ -184,6 +212,11 @@ impl Ours {
         command.current_dir(stage.path(""));
         command
     }
+}
+
+/// Where a subscriber writes that does not write into nothing.
+fn received(stage: &Stage, name: &str) -> PathBuf {
+    stage.path_on_disk(name)
 }
 
 fn endpoint(scene: &Scene) -> String {

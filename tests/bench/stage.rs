@@ -18,6 +18,8 @@ use crate::cli::Way;
 pub(crate) struct Stage {
     lab: Lab,
     directory: TempDir,
+    /// Where files go that are not to be in memory.
+    disk: TempDir,
     /// What each subscriber loses now.
     loss_percent: u32,
 }
@@ -29,7 +31,8 @@ impl Stage {
         // In memory: a disk is not what is measured.
         let directory = TempDir::with_prefix_in("onecast-bench-", "/dev/shm")
             .context("cannot make a directory in /dev/shm")?;
-        Ok(Self { lab, directory, loss_percent: 0 })
+        let disk = TempDir::with_prefix("onecast-bench-").context("cannot make a directory")?;
+        Ok(Self { lab, directory, disk, loss_percent: 0 })
     }
 
     pub(crate) fn publisher(&self) -> anyhow::Result<&Host> {
@@ -43,6 +46,11 @@ impl Stage {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The same, in the system's directory of temporary files (`TMPDIR`), which may be on a disk.
+    pub(crate) fn path_on_disk(&self, name: &str) -> PathBuf {
+        self.disk.path().join(name)
     }
 
     /// A file of this length, the same each time.

@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 
 use bytes::Bytes;
+use host::memory::{HUGE_PAGE_LEN, in_huge_pages};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 /// Memory for one write at a time.
 #[derive(Debug)]
 pub(super) struct Blocks {
     memory: Vec<u8>,
-    /// Where in it the block lies: devices want it to begin at a round address.
+    /// Where in it the block lies: at a huge page, so that few pieces are to be held while the device reads
+    /// it. Devices want a sector's round address at least.
     start: usize,
     /// Bytes that wait in the block.
     len: usize,
@@ -25,8 +27,11 @@ impl Blocks {
     /// When its file system cannot.
     pub(super) fn of(file: &File) -> io::Result<Self> {
         set_direct(file, true)?;
-        let memory = vec![0; BLOCK_LEN + ALIGNMENT];
-        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        let mut memory = vec![0; BLOCK_LEN + HUGE_PAGE_LEN];
+        if let Err(error) = in_huge_pages(&mut memory) {
+            tracing::debug!(%error, "no huge pages");
+        }
+        let start = memory.as_ptr().align_offset(HUGE_PAGE_LEN).min(HUGE_PAGE_LEN);
         Ok(Self { memory, start, len: 0 })
     }
 
@@ -99,6 +104,3 @@ fn is_direct(file: &File) -> bool {
 /// To hand a write to the device takes as long as to copy a mebibyte; larger blocks would only be held
 /// back for longer.
 const BLOCK_LEN: usize = 4 << 20;
-
-/// The largest sector of disks.
-const ALIGNMENT: usize = 4_096;
