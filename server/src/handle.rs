@@ -17,8 +17,8 @@ use crate::report::Summary;
 /// A stream of messages.
 ///
 /// Messages keep their boundaries and their order. Small ones share datagrams, and may wait for
-/// that as long as [`Builder::linger`] allows; long ones span several. Without a linger, a message that
-/// follows no other closely is sent to the network by the thread that calls, which wakes nobody; others
+/// that as long as [`Builder::linger`] allows; long ones span several. Without a linger, a message is
+/// sent to the network by the thread that calls, which wakes nobody. Where many follow each other closely, they
 /// are copied beside those that wait, and the thread that carries them is woken only when it sleeps.
 /// Many threads may send.
 ///

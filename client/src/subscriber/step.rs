@@ -34,8 +34,11 @@ impl ReceiveThread {
     pub(crate) fn step(&mut self) -> anyhow::Result<bool> {
         if std::mem::take(&mut self.is_behind) {
             let has_more = self.hand_out_rest();
-            if !self.make_up() {
-                return Ok(false);
+            let now = self.clock.now();
+            // What either hands out is read before anything else is waited for.
+            if self.make_up(now) {
+                self.turn(now);
+                return Ok(!self.is_done(now));
             }
             if has_more {
                 return Ok(true);
@@ -179,12 +182,13 @@ impl ReceiveThread {
             // It still lies where it was read.
             self.batch.buffers().for_each(|received| subscription.count_heard(&received, came));
         }
+        let mut has_more = false;
         if let Some((id, untaken)) = self.handed_over.take()
             && let Some(subscription) = self.subscriptions.get_mut(&id)
         {
             subscription.take_back(untaken, &self.records);
+            has_more = true;
         }
-        let mut has_more = false;
         for id in &self.touched {
             let Some(subscription) = self.subscriptions.get_mut(id) else { continue };
             has_more |= subscription.hand_out(came, &self.records);
@@ -192,10 +196,9 @@ impl ReceiveThread {
         has_more
     }
 
-    /// Does what was left when something was handed out alone; false once nothing is left to receive. Mostly
-    /// that is nothing but to know when something is due.
-    fn make_up(&mut self) -> bool {
-        let now = self.clock.now();
+    /// Does what was left when something was handed out alone, which mostly is nothing but to know when
+    /// something is due; says whether something is now.
+    fn make_up(&mut self, now: Timestamp) -> bool {
         let reads_drops = self.drops_at <= now;
         let mut is_due = false;
         for id in &self.touched {
@@ -213,10 +216,8 @@ impl ReceiveThread {
         if !is_due {
             self.touched.clear();
             self.is_news = true;
-            return true;
         }
-        self.turn(now);
-        !self.is_done(now)
+        is_due
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use host::clock::Clock;
 use host::poller::{Events, Poller, Waker, make_timers_exact};
@@ -33,8 +34,12 @@ pub(crate) struct Turns {
 /// wait for another thread.
 #[derive(Default)]
 struct Allowance {
-    /// Until when it is used up by messages of which each takes [`CLOSE`] of it.
-    used_until: AtomicU64,
+    /// When the last was sent, or could not be.
+    last_at: AtomicU64,
+    /// How many have followed each other closely.
+    run: AtomicU64,
+    /// Until then it is a flood: what is close is not sent.
+    flooded_until: AtomicU64,
 }
 
 impl Turns {
@@ -76,7 +81,7 @@ impl Turns {
             if rests {
                 self.rest(&mut events)?;
             } else {
-                self.allowance.exhaust(self.clock.now());
+                self.allowance.on_sent(self.clock.now());
                 self.poller.wait(&mut events, &self.clock, Some(deadline))?;
             }
         }
@@ -143,18 +148,24 @@ impl Turns {
 }
 
 impl Allowance {
-    /// Whether one more may be sent at `now`. One that may not counts all the same, so that a flood leaves
-    /// nothing.
+    /// Whether one more may be sent at `now`.
     fn take(&self, now: Timestamp) -> bool {
-        let used = self.used_until.load(Ordering::Relaxed).max(now.0);
-        let most = now.0 + CLOSE_NS * MANY;
-        self.used_until.store((used + CLOSE_NS).min(most), Ordering::Relaxed);
-        used + CLOSE_NS <= most
+        let last = Timestamp(self.last_at.swap(now.0, Ordering::Relaxed));
+        if now.since(last) >= CLOSE {
+            self.run.store(0, Ordering::Relaxed);
+            return true;
+        }
+        let run = self.run.fetch_add(1, Ordering::Relaxed) + 1;
+        if run < MANY && now.0 >= self.flooded_until.load(Ordering::Relaxed) {
+            return true;
+        }
+        self.flooded_until.store(now.after(FLOOD).0, Ordering::Relaxed);
+        false
     }
 
-    /// Nothing is left of it for as long as one message takes.
-    fn exhaust(&self, now: Timestamp) {
-        self.used_until.store(now.0 + CLOSE_NS * MANY, Ordering::Relaxed);
+    /// Something was sent at `now`, by the data thread.
+    fn on_sent(&self, now: Timestamp) {
+        self.last_at.store(now.0, Ordering::Relaxed);
     }
 }
 
@@ -164,12 +175,15 @@ impl std::fmt::Debug for Turns {
     }
 }
 
-/// As long as it takes to wake a thread, in nanoseconds: below that, waking it once for several costs less.
-const CLOSE_NS: u64 = 25_000;
+/// As long as it takes to wake a thread: below that, waking it once for several costs less.
+const CLOSE: Duration = Duration::from_micros(25);
 
 /// What comes closely and is sent one by one all the same: it takes no longer than to wake a thread and have
 /// it send them.
 const MANY: u64 = 16;
+
+/// Who floods is blocked now and then, until there is room again, and goes on as before.
+const FLOOD: Duration = Duration::from_millis(1);
 
 /// One to take the message and send it, one to see that nothing else is to be done.
 const TURNS: u32 = 3;
@@ -187,21 +201,15 @@ mod tests {
         let allowance = Allowance::default();
         let taken = (0..100).filter(|nth| allowance.take(at(1_000 + nth))).count();
         assert_eq!(taken, 16);
-        assert!(!allowance.take(at(1_110)), "the flood goes on");
-        assert!(allowance.take(at(1_136)), "once it has stopped");
+        assert!(allowance.take(at(1_130)), "after a pause");
+        assert!(!allowance.take(at(1_131)), "the flood goes on");
+        let taken = (0..100).filter(|nth| allowance.take(at(3_000 + nth))).count();
+        assert_eq!(taken, 16, "it has stopped for long");
     }
 
     #[test]
     fn what_comes_steadily_may_always_be_sent() {
         let allowance = Allowance::default();
-        assert!((0..1_000).all(|nth| allowance.take(at(25 * nth))));
-    }
-
-    #[test]
-    fn whoever_just_sent_something_else_has_a_pause() {
-        let allowance = Allowance::default();
-        allowance.exhaust(at(1_000));
-        assert!(!allowance.take(at(1_010)));
-        assert!(allowance.take(at(1_040)));
+        assert!((1..1_000).all(|nth| allowance.take(at(25 * nth))));
     }
 }
