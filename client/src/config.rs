@@ -17,7 +17,7 @@ use proto::{ByteCount, Delivery, SubscriberId};
 
 use crate::admission::Admission;
 use crate::impair::ImpairSpec;
-use crate::output::{OnFull, OutputSpec, Sessions, Way};
+use crate::output::{Caching, OnFull, OutputSpec, Sessions};
 
 /// What a subscriber is told.
 #[derive(Clone, Debug)]
@@ -115,7 +115,7 @@ pub struct Defaults {
     /// Payload that may wait for a gap to close or for the output.
     pub window: ByteCount,
     /// How files are written.
-    pub way: Way,
+    pub caching: Caching,
     /// What is asked of the kernel for each group's socket.
     pub receive_buffer: ByteCount,
     /// How long nothing is heard of a group before the fallback is asked.
@@ -192,7 +192,7 @@ impl Default for Defaults {
             name: Name::default(),
             speaker: None,
             window: WINDOW,
-            way: Way::Cached,
+            caching: Caching::Cached,
             receive_buffer: receive_buffer::LARGEST,
             fallback_after: FALLBACK_AFTER,
             allow_compare: false,

@@ -31,7 +31,7 @@ use crate::config::{
 };
 use crate::endpoint::{self, NotReceivable};
 use crate::impair::ImpairSpec;
-use crate::output::{OnFull, OutputSpec, Sessions, Way};
+use crate::output::{Caching, OnFull, OutputSpec, Sessions};
 
 /// `subscriber receive`
 #[derive(Args, Clone, Debug)]
@@ -356,7 +356,7 @@ impl StreamFlags {
             stream: self.streams.into_iter().next(),
             name: self.name.unwrap_or_else(host_name),
             window: self.window,
-            way: if self.direct_io { Way::Direct } else { Way::Cached },
+            caching: if self.direct_io { Caching::Direct } else { Caching::Cached },
             receive_buffer: self.rcvbuf.unwrap_or_else(|| receive_buffer::of_each(endpoints)),
             fallback_after: self.fallback_after.unwrap_or(FALLBACK_AFTER),
             allow_compare: self.allow_compare,

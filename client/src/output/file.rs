@@ -13,18 +13,18 @@ use proto::receiver::SessionInfo;
 
 use super::blocks::Blocks;
 use super::sink::{Sink, SinkError, write_all};
-use super::{OutputError, Sessions, Way};
+use super::{Caching, OutputError, Sessions};
 
 /// Opens `path`: as a file that is written whole, or, where a device or pipe stands, as that.
 pub(super) fn open(
     path: &Path,
     sessions: Sessions,
-    way: Way,
+    caching: Caching,
 ) -> Result<Box<dyn Sink>, OutputError> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(OutputError::Directory(path.to_owned())),
         Ok(found) if !found.is_file() => Ok(Box::new(Device::open(path)?)),
-        _ => Ok(Box::new(Part::open(path, sessions, way)?)),
+        _ => Ok(Box::new(Part::open(path, sessions, caching)?)),
     }
 }
 
@@ -37,7 +37,7 @@ struct Part {
     /// Sessions that were written whole or not, before this one.
     past: u64,
     state: State,
-    way: Way,
+    caching: Caching,
     /// What is written past the page cache.
     blocks: Option<Blocks>,
 }
@@ -53,17 +53,17 @@ enum State {
 }
 
 impl Part {
-    fn open(path: &Path, sessions: Sessions, way: Way) -> Result<Self, OutputError> {
+    fn open(path: &Path, sessions: Sessions, caching: Caching) -> Result<Self, OutputError> {
         let part = part_of(path);
         let file = create(&part).map_err(|source| OutputError::Open { path: part, source })?;
         let (path, state) = (path.to_owned(), State::Fresh(file));
-        Ok(Self { path, sessions, past: 0, state, way, blocks: None })
+        Ok(Self { path, sessions, past: 0, state, caching, blocks: None })
     }
 
     /// The blocks in which the file is written that was just begun, if that is wanted and can be.
     fn begin_blocks(&mut self) {
         self.blocks = None;
-        if self.way == Way::Cached {
+        if self.caching == Caching::Cached {
             return;
         }
         match self.file().map(|file| Blocks::of(file)) {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Write};
 use bytes::Bytes;
 use proto::receiver::SessionInfo;
 
-use super::{OutputError, OutputSpec, Sessions, Way, file, player, stdout};
+use super::{Caching, OutputError, OutputSpec, Sessions, file, player, stdout};
 
 /// Something that payload is written to, in order.
 pub(super) trait Sink: Send {
@@ -45,11 +45,11 @@ pub(super) enum SinkError {
 pub(super) fn open(
     spec: &OutputSpec,
     sessions: Sessions,
-    way: Way,
+    caching: Caching,
 ) -> Result<Option<Box<dyn Sink>>, OutputError> {
     Ok(Some(match spec {
         OutputSpec::Stdout => Box::new(stdout::Stdout::open().map_err(OutputError::Stdout)?),
-        OutputSpec::File(path) => file::open(path, sessions, way)?,
+        OutputSpec::File(path) => file::open(path, sessions, caching)?,
         OutputSpec::Player(address) => Box::new(player::Player::open(address)?),
         OutputSpec::Program(_) => return Ok(None),
     }))

@@ -62,7 +62,7 @@ fn crew(poller: &Poller) -> Crew {
 
 fn write(spec: &OutputSpec, sessions: Sessions, items: Vec<Delivered>) -> Progress {
     let poller = Poller::new().unwrap();
-    let output = Output::open(spec, (sessions, Way::Cached), crew(&poller)).unwrap();
+    let output = Output::open(spec, (sessions, Caching::Cached), crew(&poller)).unwrap();
     let mut items = items;
     output.push(&mut items);
     output.finish()
@@ -99,7 +99,7 @@ fn past_the_page_cache_the_same_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let spec = OutputSpec::File(directory.path().join("out"));
     let poller = Poller::new().unwrap();
-    let output = Output::open(&spec, (Sessions::Follow, Way::Direct), crew(&poller)).unwrap();
+    let output = Output::open(&spec, (Sessions::Follow, Caching::Direct), crew(&poller)).unwrap();
     let mut bytes = MEBIBYTE.repeat(9);
     bytes.extend(b"the end");
     let mut items = vec![session(1, 0)];
@@ -259,7 +259,7 @@ fn messages_are_written_one_after_the_other_without_their_lengths() {
 fn the_program_reads_message_by_message_and_room_is_given_back() {
     let (poller, inbox) = (Poller::new().unwrap(), Inbox::default());
     let spec = OutputSpec::Program(inbox.clone());
-    let output = Output::open(&spec, (Sessions::Once, Way::Cached), crew(&poller)).unwrap();
+    let output = Output::open(&spec, (Sessions::Once, Caching::Cached), crew(&poller)).unwrap();
     let big = vec![7; RING_BYTES];
     output.push(&mut vec![session(1, 0), row(0, 2, &[b"ab", &big]), end(0, None)]);
     assert!(!output.has_room());
@@ -290,7 +290,7 @@ fn a_slow_output_does_not_hold_up_whoever_hands_over() {
     let (_reader, writer) = io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
     let spec = OutputSpec::File(path.into());
-    let output = Output::open(&spec, (Sessions::Once, Way::Cached), crew(&poller)).unwrap();
+    let output = Output::open(&spec, (Sessions::Once, Caching::Cached), crew(&poller)).unwrap();
     let big: &'static [u8] = Box::leak(vec![0; 1 << 20].into_boxed_slice());
     for seq in 0..16 {
         output.push(&mut vec![payload(seq, big)]);
@@ -306,11 +306,11 @@ fn a_slow_output_does_not_hold_up_its_neighbours() {
     let (_reader, writer) = io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
     let slow = OutputSpec::File(path.into());
-    let slow = Output::open(&slow, (Sessions::Once, Way::Cached), crew.clone()).unwrap();
+    let slow = Output::open(&slow, (Sessions::Once, Caching::Cached), crew.clone()).unwrap();
     slow.push(&mut vec![payload(0, Box::leak(vec![0; 1 << 20].into_boxed_slice()))]);
     for _ in 0..8 {
         let (directory, spec) = in_directory();
-        let output = Output::open(&spec, (Sessions::Once, Way::Cached), crew.clone()).unwrap();
+        let output = Output::open(&spec, (Sessions::Once, Caching::Cached), crew.clone()).unwrap();
         output.push(&mut vec![session(1, 0), payload(0, b"ab"), end(2, sha256(b"ab"))]);
         assert_eq!(output.finish().finished.unwrap().flaw, None);
         assert_eq!(names(&directory), ["out"]);
@@ -323,7 +323,7 @@ fn what_goes_nowhere_is_written_at_once_unless_it_is_hashed() {
     for is_hashed in [false, true] {
         let poller = Poller::new().unwrap();
         let spec = "/dev/null".parse().unwrap();
-        let output = Output::open(&spec, (Sessions::Once, Way::Cached), crew(&poller)).unwrap();
+        let output = Output::open(&spec, (Sessions::Once, Caching::Cached), crew(&poller)).unwrap();
         let mut begin = session(1, 0);
         if let Delivered::Session(session) = &mut begin {
             session.is_hashed = is_hashed;

@@ -58,7 +58,8 @@ impl Prepared {
             );
         }
         let waker = crew.waker.clone();
-        let output = Output::open(&config.output, (config.sessions, config.defaults.way), crew)?;
+        let output =
+            Output::open(&config.output, (config.sessions, config.defaults.caching), crew)?;
         Ok(Self { config, interface, publisher, output, waker })
     }
 

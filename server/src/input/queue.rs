@@ -123,7 +123,8 @@ impl Queue {
         if !state.is_idle() || !send() {
             return false;
         }
-        state.on_passed(message);
+        state.hash(message);
+        state.count(message.len() as u64);
         true
     }
 
@@ -182,12 +183,16 @@ impl State {
             && !self.is_over
     }
 
-    fn on_passed(&mut self, message: &[u8]) {
+    fn hash(&mut self, message: &[u8]) {
         if let Some(digest) = &mut self.digest {
             digest.update(message);
         }
+    }
+
+    /// Counts bytes of messages that the data thread has.
+    fn count(&self, bytes: u64) {
         if let Some(Taker { counters, .. }) = &self.taker {
-            counters.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
+            counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
@@ -200,9 +205,7 @@ impl State {
             self.full.push_back(self.row.take());
         }
         self.row.add(message)?;
-        if let Some(digest) = &mut self.digest {
-            digest.update(message);
-        }
+        self.hash(message);
         Ok(())
     }
 
@@ -210,9 +213,7 @@ impl State {
         let first = self.full.pop_front();
         if let Some(row) = first.or_else(|| (!self.row.is_empty()).then(|| self.row.take())) {
             self.full_len = self.full.iter().map(Row::len).sum();
-            if let Some(Taker { counters, .. }) = &self.taker {
-                counters.bytes.fetch_add(row.payload_bytes(), Ordering::Relaxed);
-            }
+            self.count(row.payload_bytes());
             return Some(Item::Row(row));
         }
         if std::mem::take(&mut self.is_flush) {
